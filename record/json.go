@@ -1,0 +1,182 @@
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+const hexDigits = "0123456789abcdef"
+
+// AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD; <, > and & stay as they are, since the text
+// goes to an API and not into a page.
+func AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r != utf8.RuneError || n > 1 {
+				i += n
+				continue
+			}
+			dst = append(append(dst, s[start:i]...), "\ufffd"...)
+			i++
+			start = i
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		start = i
+	}
+	return append(append(dst, s[start:]...), '"')
+}
+
+// AppendJSON appends the value as JSON. Absent and Null are null.
+func (v Value) AppendJSON(dst []byte) []byte {
+	switch v.kind {
+	case Absent, Null:
+		return append(dst, "null"...)
+	case Number, Bool, List, JSON:
+		return append(dst, v.text...)
+	}
+	return AppendString(dst, v.text)
+}
+
+// ParseJSON returns the value that a JSON text stands for: numbers keep their digits, arrays become lists, objects
+// stay JSON.
+func ParseJSON(raw []byte) (Value, error) {
+	s := strings.TrimSpace(string(raw))
+	if s == "" || !json.Valid([]byte(s)) {
+		return Value{}, fmt.Errorf("not a JSON value: %.40q", s)
+	}
+	switch s[0] {
+	case 'n':
+		return NullOf(), nil
+	case 't', 'f':
+		return Of(Bool, s), nil
+	case '"':
+		var t string
+		if err := json.Unmarshal([]byte(s), &t); err != nil {
+			return Value{}, fmt.Errorf("not a JSON string: %w", err)
+		}
+		return TextOf(t), nil
+	case '[':
+		return Of(List, s), nil
+	case '{':
+		return Of(JSON, s), nil
+	}
+	return NumberOf(s), nil
+}
+
+// Encoder renders rows as JSON objects straight from their cells. It is compiled once per header and may be used by
+// many goroutines.
+type Encoder struct{ root []node }
+
+type node struct {
+	key  []byte // `"name":`
+	cell int    // position of the value, -1 for an object
+	kids []node
+}
+
+// FlatEncoder returns an encoder that uses the header's names as they are, in order.
+func FlatEncoder(h *Header) *Encoder {
+	e := &Encoder{}
+	for i, n := range h.names {
+		e.root = append(e.root, node{key: append(AppendString(nil, n), ':'), cell: i})
+	}
+	return e
+}
+
+// NestedEncoder returns an encoder that reads dots in names as nesting: preference.from_price becomes
+// {"preference":{"from_price":…}}. It is an error if a name is both a value and an object.
+func NestedEncoder(h *Header) (*Encoder, error) {
+	e := &Encoder{}
+	for i, n := range h.names {
+		if err := place(&e.root, strings.Split(n, "."), i, n); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+func place(nodes *[]node, path []string, cell int, name string) error {
+	key := string(append(AppendString(nil, path[0]), ':'))
+	at := -1
+	for i := range *nodes {
+		if string((*nodes)[i].key) == key {
+			at = i
+		}
+	}
+	if at < 0 {
+		*nodes = append(*nodes, node{key: []byte(key), cell: -1})
+		at = len(*nodes) - 1
+	} else if len(path) == 1 || (*nodes)[at].cell >= 0 {
+		return fmt.Errorf("field %q stands twice, or both as a value and as an object", name)
+	}
+	if len(path) == 1 {
+		(*nodes)[at].cell = cell
+		return nil
+	}
+	return place(&(*nodes)[at].kids, path[1:], cell, name)
+}
+
+// Append appends the row as one JSON object. Absent cells are left out, and so are objects without any cell; Null is
+// null.
+func (e *Encoder) Append(dst []byte, values []Value) []byte {
+	return appendObject(dst, e.root, values)
+}
+
+func appendObject(dst []byte, nodes []node, values []Value) []byte {
+	dst = append(dst, '{')
+	first := true
+	for i := range nodes {
+		n := &nodes[i]
+		if n.cell < 0 {
+			if !anyCell(n.kids, values) {
+				continue
+			}
+		} else if n.cell >= len(values) || values[n.cell].kind == Absent {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, n.key...)
+		if n.cell < 0 {
+			dst = appendObject(dst, n.kids, values)
+			continue
+		}
+		dst = values[n.cell].AppendJSON(dst)
+	}
+	return append(dst, '}')
+}
+
+func anyCell(nodes []node, values []Value) bool {
+	for i := range nodes {
+		n := &nodes[i]
+		if n.cell < 0 && anyCell(n.kids, values) || n.cell >= 0 && n.cell < len(values) && values[n.cell].kind != Absent {
+			return true
+		}
+	}
+	return false
+}

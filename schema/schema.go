@@ -1,0 +1,201 @@
+// Package schema describes vendors as data: their objects, fields, rules and limits. One table per vendor feeds the
+// checker, the mapping check, `crmetl describe`, the pages under docs/vendors, the matching of columns, and the
+// sandbox's limits.
+package schema
+
+import (
+	"strings"
+	"time"
+)
+
+// Type is what a field holds.
+type Type string
+
+// The types of field.
+const (
+	Text     Type = "text"
+	ID       Type = "id"       // the vendor's own identifier: text, never a number
+	Email    Type = "e-mail"   //
+	Phone    Type = "phone"    // text as the vendor wants it
+	Integer  Type = "integer"  //
+	Number   Type = "number"   // a decimal number
+	Bool     Type = "boolean"  //
+	Date     Type = "date"     // a calendar day
+	DateTime Type = "datetime" // a point in time, RFC 3339
+	Epoch    Type = "epoch"    // a point in time as whole seconds since 1970; files hold it as RFC 3339 or as the number
+	Enum     Type = "choice"   // one of Field.Values, compared without regard to case, written as the vendor spells it
+	List     Type = "list"     // several texts; in one cell, split on ";"
+	JSON     Type = "json"     // any JSON value
+	File     Type = "file"     // the path of a file to attach, below --attachments
+)
+
+// Mode is what an import does at the vendor.
+type Mode string
+
+// The modes.
+const (
+	Create  Mode = "create"
+	Update  Mode = "update"
+	Upsert  Mode = "upsert"
+	Delete  Mode = "delete"
+	Patch   Mode = "patch"
+	Send    Mode = "send"
+	Add     Mode = "add"
+	Replace Mode = "replace"
+)
+
+// Vendor is one CRM or marketing system.
+type Vendor struct {
+	Name    string // as in targets: mapmycustomers
+	Title   string // as people write it: Map My Customers
+	Docs    string // where the vendor documents its API
+	Checked string // the day the table was last held against the documents, 2006-01-02
+	Rate    float64
+	Keys    []ConfigKey // what a connection needs
+	Objects []Object
+	Notes   []string // what a user should know about the vendor as a whole
+}
+
+// Object finds an object by name.
+func (v *Vendor) Object(name string) (*Object, bool) {
+	for i := range v.Objects {
+		if v.Objects[i].Name == name {
+			return &v.Objects[i], true
+		}
+	}
+	return nil, false
+}
+
+// ConfigKey is one setting of a connection: `base_url` in the config file, CRMETL_<VENDOR>_BASE_URL in the
+// environment.
+type ConfigKey struct {
+	Name     string // lower case, as in the config file
+	Doc      string
+	Default  string
+	Required bool
+	Secret   bool
+}
+
+// Object is a kind of record of a vendor.
+type Object struct {
+	Name   string
+	Title  string
+	Doc    string
+	Modes  []Mode // import modes, the default first; none: it can't be imported
+	Export ExportInfo
+
+	KeyFields []string // what upsert can match on, the default first
+	MaxBatch  int      // records in one call at most; 0 or 1: one call a record
+	GroupBy   string   // the field whose value brings rows together into one record; "" if a row is a record, "*" if the whole file is one
+	Confirm   []Mode   // modes that change so much that they need --yes
+	AnyField  bool     // the vendor takes any attribute, not only Fields
+	Fields    []Field
+	Limits    []string // in words, for describe and the docs
+}
+
+// ExportInfo says how an object can be exported.
+type ExportInfo struct {
+	All     bool     // everything at once
+	ByID    bool     // one record, --id
+	Search  bool     // --search
+	Filters []Filter // --filter NAME=VALUE
+	Sorts   []string // --sort FIELD
+	Since   string   // the field that --since compares, "" if the object has none
+	Doc     string   // what the export can't cover
+}
+
+// Any reports whether there is any way to export the object.
+func (e ExportInfo) Any() bool { return e.All || e.ByID || e.Search }
+
+// Filter is one named filter of a vendor's list.
+type Filter struct{ Name, Doc string }
+
+// Field is one field of an object. A field that nests is named with dots: preference.from_price.
+type Field struct {
+	Name     string
+	Type     Type
+	Rules    string            // rules for a value that is there, in validator/v10's language: "max=255"
+	In       map[Mode]string   // rules that hold in one mode, also for a missing value: "required", "required_without=company"
+	Values   []string          // the choices of an Enum, as the vendor spells them
+	Same     map[string]string // other spellings of choices that mean the same: gray → grey
+	Aliases  []string          // column names that mean this field
+	ReadOnly bool              // the vendor sets it
+	NoExport bool              // the vendor does not return it
+	Modes    []Mode            // the import modes that take it; none: all of them
+	Doc      string
+	Source   string // where the fact comes from: a place in the vendor's document, or "guess" with the reason
+	Example  string // a valid cell
+}
+
+// Field finds a field by its exact name.
+func (o *Object) Field(name string) (*Field, bool) {
+	for i := range o.Fields {
+		if o.Fields[i].Name == name {
+			return &o.Fields[i], true
+		}
+	}
+	return nil, false
+}
+
+// Match finds the field that a column means by its name or an alias; case, blanks, "_" and "-" aside.
+func (o *Object) Match(column string) (*Field, bool) {
+	key := Fold(column)
+	if key == "" {
+		return nil, false
+	}
+	for i := range o.Fields {
+		if Fold(o.Fields[i].Name) == key {
+			return &o.Fields[i], true
+		}
+	}
+	for i := range o.Fields {
+		for _, a := range o.Fields[i].Aliases {
+			if Fold(a) == key {
+				return &o.Fields[i], true
+			}
+		}
+	}
+	return nil, false
+}
+
+// Fold reduces a column's or field's name to what is compared: lower case, without blanks, "_" and "-".
+func Fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case ' ', '\t', '\n', '\r', '\u00a0', '_', '-', '\ufeff':
+			return -1
+		}
+		return r
+	}, strings.ToLower(name))
+}
+
+// Takes reports whether an import in the mode can write the field.
+func (f *Field) Takes(m Mode) bool {
+	if f.ReadOnly {
+		return false
+	}
+	for _, x := range f.Modes {
+		if x == m {
+			return true
+		}
+	}
+	return len(f.Modes) == 0
+}
+
+// HasMode reports whether the object can be imported in the mode.
+func (o *Object) HasMode(m Mode) bool {
+	for _, x := range o.Modes {
+		if x == m {
+			return true
+		}
+	}
+	return false
+}
+
+// Interval is the shortest time between two calls at a rate of so many a second.
+func Interval(rate float64) time.Duration {
+	if rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(time.Second) / rate)
+}
