@@ -1,3 +1,37 @@
 // Package connectors is the shelf of vendors: a table, and a lookup by name. Each vendor has a folder of its own, with
 // its schema, its client and its simulator.
 package connectors
+
+import (
+	"context"
+
+	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/schema"
+)
+
+// Connector is one vendor: what it is, how to reach it, and how to imitate it.
+type Connector struct {
+	Schema *schema.Vendor
+	// Open prepares a connection; it makes no call.
+	Open func(schema.Connection, api.Env) (Conn, error)
+	// Payloads returns the function that renders an object's records as request bodies, without any connection.
+	Payloads func(object string, load schema.Load) (schema.Payloads, error)
+	// Sandbox returns the vendor's simulator.
+	Sandbox func(sandbox.Options) (sandbox.Simulator, error)
+}
+
+// Conn is an account at a vendor.
+type Conn interface {
+	// Account names the account without secrets; runs against the same account keep out of each other's way.
+	Account() string
+	// Ping tries the credentials and says in a line who we are there.
+	Ping(ctx context.Context) (string, error)
+	// Source starts an export.
+	Source(ctx context.Context, object string, q schema.Query) (pipeline.Source, error)
+	// Sink starts an import. It reports every call that changes something to the ledger.
+	Sink(ctx context.Context, object string, load schema.Load, ledger pipeline.Ledger) (pipeline.Sink, error)
+	// Stats counts the calls made so far.
+	Stats() api.Stats
+}
