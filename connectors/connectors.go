@@ -18,6 +18,8 @@ type Connector struct {
 	Open func(schema.Connection, api.Env) (Conn, error)
 	// Payloads returns the function that renders an object's records as request bodies, without any connection.
 	Payloads func(object string, load schema.Load) (schema.Payloads, error)
+	// CheckFiles returns the step that checks attached files before anything is sent; nil if the vendor takes none.
+	CheckFiles func(load schema.Load) pipeline.Step
 	// Sandbox returns the vendor's simulator.
 	Sandbox func(sandbox.Options) (sandbox.Simulator, error)
 }

@@ -34,6 +34,7 @@ type Config struct {
 	MaxAnswer  int64         // bytes of an answer that is read whole; 0 means 16 MiB
 	Secrets    []string      // never shown: replaced in every error and log line
 	RetryDelay time.Duration // first delay of the backoff; 0 means 1 s
+	Renewals   int           // how often a call may ask Request.Renew; 0 means 1
 }
 
 // Request is one call.
@@ -50,7 +51,9 @@ type Request struct {
 	// Sending is called when the call is about to leave, after all waiting, before each attempt. An error keeps
 	// the attempt back.
 	Sending func() error
-	// Undone is called after an attempt that is known to have had no effect.
+	// Undone is called after an attempt, announced by Sending, that is known to have had no effect and to say nothing
+	// about the record: it never left, or was turned away (429, 503, 401, 403, a redirect). It is not called after an
+	// answer about the record (Invalid, NotFound, Conflict), which the caller settles, nor when the outcome is unknown.
 	Undone func(why string) error
 	// Authorize sets the credentials, before each attempt.
 	Authorize func(ctx context.Context, r *http.Request) error

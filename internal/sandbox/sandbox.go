@@ -1,5 +1,9 @@
-// Package sandbox holds what the vendors' simulators share: records kept in a folder, faults on demand, a clock that
-// tests can turn, and a server on loopback.
+// Package sandbox holds what the vendors' simulators share: records kept in a folder, a ledger of what was accepted,
+// faults on demand, a limit on the rate of calls, a clock that tests can turn, and a server on loopback.
+//
+// A simulator is an http.Handler that owns one Front. The Front keeps the books for every request: it serves the
+// paths below /_sandbox/, counts the request, asks the Faults whether it is to fail, and lets the simulator answer it.
+// Nothing in this package knows a vendor.
 package sandbox
 
 import (
@@ -24,4 +28,24 @@ type Options struct {
 	Faults     *Faults          // nil: none
 	Activation time.Duration    // how long a new token waits until it is good; 0: 1 s
 	Seed       int              // customers (leads, contacts) made up at the first start
+}
+
+// DefaultActivation is how long a new token waits until it is good when Options.Activation is zero: shorter than any
+// vendor's, so that trying something out costs no patience.
+const DefaultActivation = time.Second
+
+// Clock returns o.Now, or the real clock.
+func (o Options) Clock() func() time.Time {
+	if o.Now != nil {
+		return o.Now
+	}
+	return time.Now
+}
+
+// Wait returns o.Activation, or DefaultActivation.
+func (o Options) Wait() time.Duration {
+	if o.Activation == 0 {
+		return DefaultActivation
+	}
+	return max(0, o.Activation)
 }

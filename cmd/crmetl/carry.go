@@ -1,0 +1,376 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/journal"
+	"github.com/crmetl/crmetl/internal/report"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/readers"
+	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/schema"
+)
+
+// carry opens the run's folder, sends what is to be sent, and ends the run. down is set if the vendor can't be reached
+// now: the run is then begun and stopped at once, so that it can be resumed.
+func (l *loading) carry(ctx context.Context, down error) (err error) {
+	t := l.recipe.target
+	unlock, err := journal.LockTarget(l.session.stateDir, t.vendor.Name, l.session.account(l.conn), t.object.Name, l.spec.Run)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if l.resume {
+		l.journal, err = journal.Open(l.dir)
+	} else {
+		l.journal, err = journal.Create(l.dir, l.spec)
+	}
+	if err != nil {
+		var held *journal.Held
+		switch {
+		case errors.As(err, &held):
+			return err
+		case errors.Is(err, journal.ErrExists):
+			return hinted(exitUsage, fmt.Errorf("%s: %w", l.dir, err), "carry that run on with crmetl resume "+l.dir+", or name another folder")
+		}
+		return usage(err)
+	}
+	defer func() { err = errors.Join(err, l.journal.Close()) }()
+	var sent atomic.Int64 // bytes read of the source, for the summary
+	rec, err := report.NewRecorder(l.dir, l.recipe.origin, l.journal, report.Options{Stats: func() report.Usage {
+		s := l.conn.Stats()
+		return report.Usage{Started: l.spec.Started, Requests: report.Requests{Sent: s.Sent, Retried: s.Retried, Throttled: s.Throttled}, Bytes: report.Bytes{Read: sent.Load(), Sent: s.BytesSent}}
+	}})
+	if err != nil {
+		return usage(err)
+	}
+	for _, w := range rec.Warnings() {
+		l.warn("%s", w)
+	}
+	runErr := down
+	if down == nil {
+		runErr = l.send(ctx, rec, &sent)
+	}
+	var yes interface{ NeedsYes() string }
+	if errors.As(runErr, &yes) {
+		return l.refused(rec, yes.NeedsYes())
+	}
+	return l.end(ctx, rec, runErr)
+}
+
+// refused takes a run back that waits for the user's agreement: nothing was sent.
+func (l *loading) refused(rec *report.Recorder, change string) error {
+	fmt.Fprintln(l.stderr, strings.TrimRight(change, "\n"))
+	err := errors.Join(rec.Close(), l.journal.Close())
+	if !l.resume {
+		for _, name := range []string{report.SuccessFile, report.RejectedFile, report.UnsureFile, journal.FileName, "lock"} {
+			_ = os.Remove(filepath.Join(l.dir, name))
+		}
+		_ = os.Remove(l.dir)
+	}
+	return errors.Join(err, hinted(exitUsage, errors.New("this changes much at once, and nothing was sent"), "if that is what you want, add --yes"))
+}
+
+// send runs the pipeline.
+func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.Int64) error {
+	load := l.recipe.load
+	load.Unsure, load.Yes, load.ChangedOnly = schema.Policy(l.flags.unsure), l.flags.yes, l.flags.changedOnly
+	load.Started = l.spec.Started
+	load.Warn = func(s string) { l.warn("%s", s) }
+	sink, err := l.conn.Sink(ctx, l.recipe.target.object.Name, load, l.journal)
+	if err != nil {
+		return l.session.connectError(err, l.recipe.target)
+	}
+	r, err := l.src.open()
+	if err != nil {
+		return errors.Join(err, sink.Close())
+	}
+	p, err := l.newProgress("sending", l.survey.total, rec.Counts().Read)
+	if err != nil {
+		return errors.Join(err, r.Close(), sink.Close())
+	}
+	defer p.end()
+	limit, percent, err := parseMaxErrors(l.flags.maxErrors)
+	if err != nil {
+		return errors.Join(err, r.Close(), sink.Close())
+	}
+	if percent >= 0 {
+		limit = int64(math.Floor(percent * float64(l.survey.total) / 100))
+	}
+	o := pipeline.Options{
+		Writers: l.writers(), BatchSize: max(l.recipe.target.object.MaxBatch, 1), Key: l.orderKey(), Group: l.survey.grouping(l.recipe),
+		Skip: l.flags.skip, Limit: l.flags.limit, History: l.journal, Stop: l.stop,
+	}
+	if l.flags.batchSize > 0 {
+		o.BatchSize = min(o.BatchSize, l.flags.batchSize)
+	}
+	o.Retire = func(b *record.Batch) error {
+		if err := rec.Retire(b); err != nil {
+			return err
+		}
+		c := rec.Counts()
+		p.show(c)
+		read.Store(r.BytesRead())
+		if limit >= 0 && c.Rejected > limit {
+			return &stopError{reason: "max_errors", err: fmt.Errorf("%s rows were rejected, more than --max-errors %s allows", thousands(c.Rejected), l.flags.maxErrors)}
+		}
+		return nil
+	}
+	if l.flags.canary > 0 && !l.resume {
+		sink = &canary{Sink: sink, left: l.flags.canary, ask: l.askCanary}
+	}
+	_, err = pipeline.Run(ctx, &sourceGuard{r}, l.recipe.steps, sink, o)
+	read.Store(r.BytesRead())
+	if err == nil {
+		err = l.unchanged()
+	}
+	return err
+}
+
+// unchanged makes sure that the file which was read is the file that was looked at.
+func (l *loading) unchanged() error {
+	info, err := os.Stat(l.src.path)
+	if err == nil && info.Size() == l.spec.Source.Size && info.ModTime().UTC().Equal(l.spec.Source.Modified) {
+		return nil
+	}
+	if err == nil {
+		now, e := journal.SourceOf(l.src.path)
+		if e == nil && now.Digest == l.spec.Source.Digest {
+			return nil
+		}
+		err = e
+	}
+	if err == nil {
+		err = errors.New("its content is not what it was at the start")
+	}
+	return &stopError{reason: "source", err: fmt.Errorf("%s changed while it was read: %w", l.src.name, err)}
+}
+
+// writers is how many calls are under way at once: enough for slow answers at the vendor's rate.
+func (l *loading) writers() int {
+	if l.flags.concurrency > 0 {
+		return l.flags.concurrency
+	}
+	rate := connRate(l.recipe.target)
+	if rate <= 0 {
+		return 4
+	}
+	return min(max(int(math.Ceil(rate*2)), 2), 16)
+}
+
+// orderKey names what a row is about, so that two rows about the same record keep their order.
+func (l *loading) orderKey() func(*record.Row) string {
+	field := "id"
+	if l.recipe.mode == schema.Upsert && l.recipe.load.Key != "" {
+		field = l.recipe.load.Key
+	}
+	if l.recipe.mode == schema.Create {
+		return nil
+	}
+	i := l.recipe.program.Header().Index(field)
+	if i < 0 {
+		return nil
+	}
+	return func(r *record.Row) string {
+		if i >= len(r.Values) {
+			return ""
+		}
+		return strings.ToLower(strings.TrimSpace(r.Values[i].Text()))
+	}
+}
+
+// stopError ends a run that can be resumed, for a reason of the contract's list.
+type stopError struct {
+	reason string
+	err    error
+}
+
+func (e *stopError) Error() string      { return e.err.Error() }
+func (e *stopError) Unwrap() error      { return e.err }
+func (e *stopError) StopReason() string { return e.reason }
+
+// sourceGuard marks the source's errors as its own.
+type sourceGuard struct{ readers.Reader }
+
+func (g *sourceGuard) Next(ctx context.Context, c *pipeline.Chunk) error {
+	return g.mark(g.Reader.Next(ctx, c))
+}
+
+func (g *sourceGuard) Decode(c *pipeline.Chunk, b *record.Batch) error {
+	return g.mark(g.Reader.Decode(c, b))
+}
+
+func (g *sourceGuard) mark(err error) error {
+	if err == nil || isEnd(err) {
+		return err
+	}
+	return &stopError{reason: "source", err: err}
+}
+
+// canary lets so many rows through first, and the rest only when told.
+type canary struct {
+	pipeline.Sink
+	left int64
+	ask  func(pipeline.Counts) error
+
+	mu     sync.Mutex
+	flying sync.WaitGroup
+	counts pipeline.Counts
+	asked  bool
+	answer error
+}
+
+func (c *canary) Write(ctx context.Context, b *record.Batch) error {
+	if err := c.admit(b); err != nil {
+		return err
+	}
+	err := c.Sink.Write(ctx, b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.asked {
+		for i := range b.Rows {
+			c.counts.Add(b.Rows[i].Fate)
+		}
+	}
+	c.flying.Done()
+	return err
+}
+
+// admit counts a batch among the first ones, or waits for them to land and for the answer.
+func (c *canary) admit(b *record.Batch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left > 0 {
+		for i := range b.Rows {
+			if b.Rows[i].Fate.Open() {
+				c.left--
+			}
+		}
+		c.flying.Add(1)
+		return nil
+	}
+	if !c.asked {
+		c.mu.Unlock()
+		c.flying.Wait()
+		c.mu.Lock()
+	}
+	if !c.asked {
+		c.answer = c.ask(c.counts)
+		c.asked = true
+	}
+	if c.answer == nil {
+		c.flying.Add(1)
+	}
+	return c.answer
+}
+
+// askCanary shows how the first rows ended and asks whether to go on.
+func (l *loading) askCanary(c pipeline.Counts) error {
+	fmt.Fprintf(l.stderr, "\ncanary: %s accepted, %s rejected, %s unsure\n", thousands(c.Accepted), thousands(c.Rejected), thousands(c.Unsure))
+	if l.flags.yes {
+		return nil
+	}
+	if l.src.name != "-" && isTerminal(l.stdin) {
+		fmt.Fprint(l.stderr, "go on with the rest? [y/N] ")
+		var answer string
+		_, _ = fmt.Fscanln(l.stdin, &answer)
+		if a := strings.ToLower(strings.TrimSpace(answer)); a == "y" || a == "yes" {
+			return nil
+		}
+	}
+	return &stopError{reason: "canary", err: errors.New("stopped after the canary; crmetl resume sends the rest")}
+}
+
+// end writes the summary, shows it, and turns it into the exit code.
+func (l *loading) end(ctx context.Context, rec *report.Recorder, runErr error) error {
+	closeErr := rec.Close()
+	if runErr == nil {
+		runErr = closeErr
+	}
+	sum := report.Summary{Run: l.spec.Run, Command: l.spec.Command, Source: l.src.name, Target: l.spec.Target, Mode: l.spec.Mode}
+	rec.Fill(&sum)
+	code, said := l.judge(ctx, &sum, runErr)
+	if err := l.journal.Finish(sum.Status); err != nil && said == nil {
+		code, said = exitStopped, err
+		sum.Status, sum.StopReason = report.Stopped, "disk"
+	}
+	if err := report.WriteSummary(l.dir, sum); err != nil {
+		said = errors.Join(said, err)
+		if code == exitOK || code == exitRejected {
+			code = exitStopped
+		}
+	}
+	if err := l.finish(sum, l.dir); err != nil {
+		said = errors.Join(said, err)
+	}
+	if said != nil {
+		return &exitError{code: code, err: said}
+	}
+	if code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// judge gives the summary its status and returns the exit code, and what is left to say.
+func (l *loading) judge(ctx context.Context, sum *report.Summary, err error) (int, error) {
+	if err == nil {
+		sum.Status = report.Outcome(sum.Rows.Counts)
+		return sum.ExitCode(), nil
+	}
+	var reason interface{ StopReason() string }
+	var call *api.Error
+	interrupted := errors.Is(err, pipeline.ErrStopped) || errors.Is(err, api.ErrStopped) || ctx.Err() != nil
+	switch {
+	case interrupted && l.signal() != nil:
+		sum.Status = report.Interrupted
+		return l.interruptCode(), nil
+	case errors.As(err, &reason):
+		sum.Status, sum.StopReason = report.Stopped, reason.StopReason()
+	case errors.As(err, &call):
+		sum.Status, sum.StopReason = report.Stopped, stopReason(call.Class)
+	default:
+		sum.Status = report.Failed
+		var e *exitError
+		if errors.As(err, &e) {
+			return e.code, err
+		}
+		return exitFailed, err
+	}
+	return exitStopped, err
+}
+
+func stopReason(c api.Class) string {
+	switch c {
+	case api.Auth, api.Permission:
+		return "auth"
+	case api.Limited:
+		return "quota"
+	}
+	return "unavailable"
+}
+
+// finish shows a run's end: for a program on standard output, for a person on standard error.
+func (a *app) finish(sum report.Summary, dir string) error {
+	if a.json {
+		data, err := sum.JSON()
+		if err != nil {
+			return err
+		}
+		_, err = a.stdout.Write(data)
+		return err
+	}
+	if a.quiet {
+		return nil
+	}
+	return report.Print(a.stderr, sum, dir)
+}

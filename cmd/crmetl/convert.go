@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crmetl/crmetl/mappings"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/schema"
+	"github.com/crmetl/crmetl/writers"
+)
+
+// convertFlags are the options of `crmetl convert`.
+type convertFlags struct {
+	readFlags
+	mapFlags
+	to, rejected, toFormat string
+	limit, skip            int64
+	workers                int
+}
+
+func (a *app) convertCommand() *cobra.Command {
+	var f convertFlags
+	c := &cobra.Command{
+		Use:   "convert FILE OUT",
+		Short: "Read a file as import would, and write it as another",
+		Long: `Read a file as import would, and write it as another. Without a mapping every cell stays as it was read: CSV to CSV
+changes the dialect only, XLSX to CSV gives what a person sees as data. With --mapping or --to the rows are mapped and
+checked as for an import, and written as the vendor's records (JSON Lines: the payloads).`,
+		Example: "  crmetl convert leads.xlsx leads.csv\n  crmetl convert leads.csv payloads.jsonl --to mapmycustomers/customers\n  crmetl convert leads.csv mapped.csv --mapping leads.yaml",
+		Args:    exactly("FILE", "OUT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.convert(cmd.Context(), args[0], args[1], &f)
+		},
+	}
+	fs := c.Flags()
+	f.readFlags.register(fs)
+	f.mapFlags.register(fs)
+	fs.StringVar(&f.to, "to", "", "map and check the rows for this `TARGET`")
+	fs.StringVar(&f.rejected, "rejected", "", "write refused rows to this `FILE` (default: OUT.rejected.csv)")
+	fs.StringVar(&f.toFormat, "to-format", "", "the format of OUT: csv, tsv, xlsx or jsonl (default: by its name)")
+	fs.Int64Var(&f.limit, "limit", 0, "convert `N` rows at most")
+	fs.Int64Var(&f.skip, "skip", 0, "pass over the first `N` rows")
+	fs.IntVar(&f.workers, "workers", 0, "goroutines that read and map (default: one a processor)")
+	_ = fs.MarkHidden("workers")
+	return c
+}
+
+func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) error {
+	mapped := f.to != "" || f.mapping != ""
+	m, text, err := f.mapFlags.load()
+	if err != nil {
+		return err
+	}
+	if m != nil {
+		f.from(m)
+	}
+	src, err := a.file(in, &f.readFlags, !mapped, "")
+	if err != nil {
+		return err
+	}
+	defer src.cleanup()
+	if out != "-" && sameFile(src.path, out) {
+		return usagef("%s: the output would overwrite the input", out)
+	}
+	r, err := src.open()
+	if err != nil {
+		return err
+	}
+	var re *recipe
+	var s *survey
+	if mapped {
+		if re, err = a.recipeFor(r.Header(), f, m, text); err == nil && re.program.GroupBy() != "" {
+			// Where rows make a record together, a first pass finds where groups end.
+			if s, err = look(ctx, r, re, f.skip, f.limit, nil); err == nil {
+				r, err = src.open()
+			}
+		}
+		if err != nil {
+			return errors.Join(err, r.Close())
+		}
+		a.tell(re)
+	}
+	o := pipeline.Options{Workers: f.workers, Skip: f.skip, Limit: f.limit, Stop: a.stop}
+	format, err := writers.FormatOf(out, f.toFormat)
+	if err != nil {
+		return errors.Join(usage(err), r.Close())
+	}
+	wo := writers.Options{Format: f.toFormat, Header: r.Header(), Stdout: a.stdout}
+	var steps []pipeline.Step
+	if re != nil {
+		steps = re.steps
+		wo.Header = re.program.Header()
+		if o.Group = groupingOf(s, re); o.Group != nil {
+			o.BatchSize = 1
+		}
+	}
+	w, err := writers.Create(out, wo)
+	if err != nil {
+		return errors.Join(usage(err), r.Close())
+	}
+	sink := pipeline.Sink(w)
+	if re != nil && format == "jsonl" && re.target.via.Payloads != nil {
+		payload, err := re.target.via.Payloads(re.target.object.Name, re.load)
+		if err != nil {
+			return errors.Join(usage(err), w.Close(), r.Close())
+		}
+		if o.Group == nil {
+			steps = append(steps[:len(steps):len(steps)], &payloadStep{payload})
+		} else {
+			sink = &payloadSink{Writer: w, step: &payloadStep{payload}}
+		}
+	} else if o.Group == nil {
+		steps = append(steps[:len(steps):len(steps)], w)
+	} else {
+		sink = &payloadSink{Writer: w, step: w}
+	}
+	if f.rejected == "" {
+		f.rejected = out + ".rejected.csv"
+		if out == "-" {
+			f.rejected = "rejected.csv"
+		}
+	}
+	refused := newRejects(f.rejected, r.Header())
+	o.Retire = refused.retire
+	counts, err := pipeline.Run(ctx, r, steps, sink, o)
+	if e := refused.close(); err == nil {
+		err = e
+	}
+	if errors.Is(err, pipeline.ErrStopped) || ctx.Err() != nil {
+		return &exitError{code: a.interruptCode(), err: fmt.Errorf("%s: stopped, nothing was written", out)}
+	}
+	if err != nil {
+		return hinted(exitFailed, err, "")
+	}
+	return a.converted(out, f.rejected, counts)
+}
+
+// converted says how a conversion ended.
+func (a *app) converted(out, rejected string, c pipeline.Counts) error {
+	if a.json && out != "-" {
+		if err := a.printJSON(map[string]any{"command": "convert", "rows": map[string]int64{"read": c.Read, "written": c.Accepted, "rejected": c.Rejected, "skipped": c.Skipped}}); err != nil {
+			return err
+		}
+	} else {
+		line := fmt.Sprintf("%s rows read, %s written", thousands(c.Read), thousands(c.Accepted))
+		if c.Skipped > 0 {
+			line += fmt.Sprintf(", %s skipped", thousands(c.Skipped))
+		}
+		if c.Rejected > 0 {
+			line += fmt.Sprintf(", %s refused: %s", thousands(c.Rejected), rejected)
+		}
+		a.say("%s", line)
+	}
+	if c.Rejected > 0 {
+		return &exitError{code: exitRejected}
+	}
+	return nil
+}
+
+// recipeFor compiles the mapping of a conversion; its target is that of --to, or the mapping's own.
+func (a *app) recipeFor(origin *record.Header, f *convertFlags, m *mappings.Mapping, text []byte) (*recipe, error) {
+	name := f.to
+	if name == "" {
+		name = m.Target
+	}
+	if name == "" {
+		return nil, hinted(exitUsage, fmt.Errorf("mapping %s names no target", f.mapping), "add --to TARGET")
+	}
+	t, err := a.parseTarget(name)
+	if err != nil {
+		return nil, err
+	}
+	return a.compile(t, origin, &f.mapFlags, m, text)
+}
+
+// payloadStep renders each record as the vendor's request body, a line each.
+type payloadStep struct{ payload schema.Payloads }
+
+func (p *payloadStep) Apply(b *record.Batch) error {
+	return eachRecord(b, func(rows []*record.Row) error {
+		out, err := p.payload(b.Out, rows)
+		b.Out = append(out, '\n')
+		return err
+	})
+}
+
+// payloadSink renders a batch just before it is written: groups exist only there.
+type payloadSink struct {
+	writers.Writer
+	step pipeline.Step
+}
+
+func (s *payloadSink) Write(ctx context.Context, b *record.Batch) error {
+	if err := s.step.Apply(b); err != nil {
+		return err
+	}
+	return s.Writer.Write(ctx, b)
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}

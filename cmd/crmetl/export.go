@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/zeebo/blake3"
+
+	"github.com/crmetl/crmetl/connectors"
+	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/report"
+	"github.com/crmetl/crmetl/mappings"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/schema"
+	"github.com/crmetl/crmetl/writers"
+)
+
+// exportFlags are the options of `crmetl export`.
+type exportFlags struct {
+	mapping, columns, sort, search, since, id string
+	format, delimiter, runDir                 string
+	filters                                   []string
+	expand, raw                               bool
+	rate                                      float64
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	var f exportFlags
+	c := &cobra.Command{
+		Use:   "export TARGET FILE",
+		Short: "Write a vendor's dataset to a file (- is standard output)",
+		Long: `Write a vendor's dataset to a file (- is standard output). The file appears whole, or not at all: a list that is cut
+off is an error.`,
+		Example: "  crmetl export mapmycustomers/customers customers.xlsx\n  crmetl export mapmycustomers/customers - --format jsonl --raw\n  crmetl export mapmycustomers/customers ohio.csv --search ohio --columns id,name,company",
+		Args:    exactly("TARGET", "FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.export(cmd.Context(), args[0], args[1], &f)
+		},
+	}
+	fs := c.Flags()
+	fs.StringVar(&f.mapping, "mapping", "", "mapping `FILE` whose columns: say what is written")
+	fs.StringVar(&f.columns, "columns", "", "the `FIELDS` to write, in this order, as in id,name,email")
+	fs.StringArrayVar(&f.filters, "filter", nil, "`NAME=VALUE` that the vendor filters by (repeatable)")
+	fs.StringVar(&f.sort, "sort", "", "`FIELD[:desc]` that the vendor sorts by")
+	fs.BoolVar(&f.expand, "expand", false, "ask for related records in full, where the vendor offers that")
+	fs.StringVar(&f.search, "search", "", "only what the vendor finds for this `TERM`")
+	fs.StringVar(&f.since, "since", "", "only what changed since this `DATE`, or since the last export (last)")
+	fs.StringVar(&f.id, "id", "", "only the record with this `ID`")
+	fs.StringVar(&f.format, "format", "", "the file's format: csv, tsv, xlsx or jsonl (default: by its name)")
+	fs.StringVar(&f.delimiter, "delimiter", "", "the `CHARACTER` between cells of a CSV file (default: comma)")
+	fs.BoolVar(&f.raw, "raw", false, "write the vendor's own JSON, a record a line")
+	fs.StringVar(&f.runDir, "run-dir", "", "the run's folder (default: crmetl-runs/RUN_ID)")
+	fs.Float64Var(&f.rate, "rate", 0, "requests a second, below the vendor's own limit")
+	return c
+}
+
+// query turns the flags into what is asked of the vendor, checked against what the object offers.
+func (a *app) query(t *target, f *exportFlags) (schema.Query, error) {
+	q := schema.Query{ID: f.id, Search: f.search, Expand: f.expand, Raw: f.raw, Warn: func(s string) { a.warn("%s", s) }}
+	e := t.object.Export
+	if !e.Any() {
+		return q, usagef("%s offers no way to export %s", t.vendor.Title, t.object.Name)
+	}
+	if f.id != "" && !e.ByID {
+		return q, usagef("--id: %s can't be fetched one by one", t.name)
+	}
+	if f.search != "" && !e.Search {
+		return q, usagef("--search: %s offers no search of %s", t.vendor.Title, t.object.Name)
+	}
+	if f.id == "" && f.search == "" && !e.All {
+		return q, usagef("%s can't list all %s; use --search TERM", t.vendor.Title, t.object.Name)
+	}
+	for _, c := range f.filters {
+		name, value, ok := strings.Cut(c, "=")
+		if !ok {
+			return q, usagef("--filter %q: it is NAME=VALUE", c)
+		}
+		if len(e.Filters) == 0 {
+			return q, usagef("--filter: %s offers no filters for %s", t.vendor.Title, t.object.Name)
+		}
+		q.Filters = append(q.Filters, schema.Condition{Name: name, Value: value})
+	}
+	if f.sort != "" {
+		field, order, _ := strings.Cut(f.sort, ":")
+		if len(e.Sorts) == 0 {
+			return q, usagef("--sort: %s offers no order for %s", t.vendor.Title, t.object.Name)
+		}
+		if order != "" && order != "desc" && order != "asc" {
+			return q, usagef("--sort %q: it is FIELD or FIELD:desc", f.sort)
+		}
+		q.Sort, q.Desc = field, order == "desc"
+	}
+	return q, nil
+}
+
+// lastExport remembers when the last good export of a target began, for --since last.
+type lastExport struct {
+	Target string    `json:"target"`
+	Began  time.Time `json:"began"`
+}
+
+func (s *session) lastExportFile(t *target, account string, f *exportFlags) string {
+	sum := blake3.Sum256([]byte(strings.Join([]string{t.vendor.Name, account, t.object.Name, f.search, strings.Join(f.filters, "\x00")}, "\x01")))
+	return filepath.Join(s.stateDir, "exports", fmt.Sprintf("%x.json", sum[:12]))
+}
+
+// since works out --since.
+func (s *session) since(t *target, account string, f *exportFlags) (time.Time, error) {
+	if f.since == "" {
+		return time.Time{}, nil
+	}
+	if t.object.Export.Since == "" {
+		return time.Time{}, usagef("--since: %s do not say when they changed", t.name)
+	}
+	if f.since == "last" {
+		data, err := os.ReadFile(s.lastExportFile(t, account, f))
+		if errors.Is(err, os.ErrNotExist) {
+			s.say("no earlier export of %s is known on this machine: everything is exported", t.name)
+			return time.Time{}, nil
+		}
+		var last lastExport
+		if err == nil {
+			err = json.Unmarshal(data, &last)
+		}
+		if err != nil {
+			return time.Time{}, usage(fmt.Errorf("--since last: %w", err))
+		}
+		return last.Began, nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"} {
+		if at, err := time.ParseInLocation(layout, f.since, time.UTC); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, usagef("--since %q: it is a date such as 2026-01-31, a time such as 2026-01-31T08:00:00Z, or last", f.since)
+}
+
+func (a *app) export(ctx context.Context, targetName, file string, f *exportFlags) error {
+	t, err := a.parseTarget(targetName)
+	if err != nil {
+		return err
+	}
+	q, err := a.query(t, f)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if f.rate < 0 {
+		return usagef("--rate %g: it is a number of requests a second, above 0", f.rate)
+	}
+	conn, err := s.connect(t, f.rate)
+	if err != nil {
+		return err
+	}
+	if q.Since, err = s.since(t, s.account(conn), f); err != nil {
+		return err
+	}
+	began := time.Now().UTC()
+	src, err := conn.Source(ctx, t.object.Name, q)
+	if err != nil {
+		return s.connectError(err, t)
+	}
+	steps, w, err := a.exportSteps(src.Header(), t, file, f)
+	if err != nil {
+		return errors.Join(err, src.Close())
+	}
+	x := &exporting{session: s, target: t, conn: conn, file: file, began: began}
+	return x.run(ctx, src, steps, w, f)
+}
+
+// exportSteps builds what stands between the vendor's list and the file.
+func (a *app) exportSteps(from *record.Header, t *target, file string, f *exportFlags) ([]pipeline.Step, writers.Writer, error) {
+	var steps []pipeline.Step
+	header := from
+	if f.raw && (f.mapping != "" || f.columns != "") {
+		return nil, nil, usagef("--raw writes the vendor's own JSON: --mapping and --columns do not go with it")
+	}
+	if f.mapping != "" || f.columns != "" {
+		var m *mappings.Mapping
+		if f.mapping != "" {
+			var err error
+			if m, _, err = mappings.Load(f.mapping); err != nil {
+				return nil, nil, usage(err)
+			}
+		}
+		var columns []string
+		if f.columns != "" {
+			columns = strings.Split(f.columns, ",")
+		}
+		p, err := mappings.CompileExport(m, columns, from, t.object)
+		if err != nil {
+			return nil, nil, usage(err)
+		}
+		steps, header = append(steps, p), p.Header()
+	}
+	w, err := writers.Create(file, writers.Options{Format: f.format, Delimiter: f.delimiter, Raw: f.raw, Header: header, Sheet: t.object.Name, Stdout: a.stdout})
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	return append(steps, w), w, nil
+}
+
+// exporting is an export on its way.
+type exporting struct {
+	*session
+	target *target
+	conn   connectors.Conn
+	file   string
+	began  time.Time
+}
+
+func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeline.Step, w writers.Writer, f *exportFlags) error {
+	id := report.NewRunID(x.began)
+	dir := f.runDir
+	if dir == "" {
+		dir = filepath.Join(runsRoot(), id)
+	}
+	sum := report.Summary{Run: id, Command: "export", Source: x.target.name, Target: x.file, StartedAt: x.began}
+	p, err := x.newProgress("exporting", 0, 0)
+	if err != nil {
+		return errors.Join(err, src.Close(), w.Close())
+	}
+	var so pipeline.Counts
+	counts, err := pipeline.Run(ctx, src, steps, w, pipeline.Options{Stop: x.stop, Retire: func(b *record.Batch) error {
+		for i := range b.Rows {
+			so.Add(b.Rows[i].Fate)
+		}
+		p.show(so)
+		return nil
+	}})
+	p.end()
+	sum.EndedAt = time.Now().UTC()
+	sum.Seconds = sum.EndedAt.Sub(x.began).Seconds()
+	calls := x.conn.Stats()
+	sum.Rows = report.Rows{Export: true, Written: counts.Accepted}
+	sum.Rows.Read = counts.Read
+	sum.Requests = report.Requests{Sent: calls.Sent, Retried: calls.Retried, Throttled: calls.Throttled}
+	sum.Bytes = report.Bytes{Read: calls.BytesRead, Sent: calls.BytesSent}
+	var code int
+	switch {
+	case err == nil:
+		sum.Status = "succeeded"
+		if counts.Rejected > 0 {
+			sum.Status, code = "partial", exitRejected
+		}
+	case errors.Is(err, pipeline.ErrStopped), ctx.Err() != nil, errors.Is(err, api.ErrStopped):
+		sum.Status, code, err = "interrupted", x.interruptCode(), fmt.Errorf("interrupted: %s was not written", x.file)
+	default:
+		sum.Status, code = "failed", exitFailed
+		err = fmt.Errorf("%w (%s was not written)", x.connectError(err, x.target), x.file)
+		var e *exitError
+		if errors.As(err, &e) {
+			code = e.code
+		}
+	}
+	if e := report.WriteSummary(dir, sum); e != nil && err == nil {
+		err, code = e, exitFailed
+	}
+	if err != nil {
+		return &exitError{code: code, err: err}
+	}
+	if err := x.remember(f); err != nil {
+		x.warn("--since last will not know of this export: %v", err)
+	}
+	if x.json && x.file != "-" {
+		err = x.printJSON(sum)
+	} else {
+		x.say("%s: %s rows of %s, %d requests, %s", x.file, thousands(counts.Accepted), x.target.name, sum.Requests.Sent, duration(sum.EndedAt.Sub(x.began)))
+	}
+	if err == nil && code != exitOK {
+		err = &exitError{code: code}
+	}
+	return err
+}
+
+// remember notes when a good export began, for --since last.
+func (x *exporting) remember(f *exportFlags) error {
+	if x.target.object.Export.Since == "" || f.id != "" {
+		return nil
+	}
+	file := x.lastExportFile(x.target, x.account(x.conn), f)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	data, err := json.Marshal(lastExport{Target: x.target.name, Began: x.began})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(data, '\n'), 0o600)
+}

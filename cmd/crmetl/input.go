@@ -1,0 +1,252 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/crmetl/crmetl/internal/journal"
+	"github.com/crmetl/crmetl/internal/report"
+	"github.com/crmetl/crmetl/mappings"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/readers"
+	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/schema"
+)
+
+// readFlags say how a file is read.
+type readFlags struct {
+	format, delimiter, encoding string
+	sheet, headerRow, cells     string
+}
+
+func (f *readFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.format, "format", "", "the file's format: csv, tsv, xlsx or jsonl (default: by its name)")
+	fs.StringVar(&f.delimiter, "delimiter", "", "the `CHARACTER` between cells of a text file (default: found out)")
+	fs.StringVar(&f.encoding, "encoding", "", "the text file's encoding, as in windows-1252 (default: UTF-8, or by its byte order mark)")
+	fs.StringVar(&f.sheet, "sheet", "", "the workbook's sheet, by `NAME` or number (default: the first)")
+	fs.StringVar(&f.headerRow, "header-row", "", "the `ROW` that holds the column names, or none")
+	fs.StringVar(&f.cells, "range", "", "the `CELLS` of the sheet to read, as in A1:K900")
+}
+
+// from fills in what the mapping says of its files; flags win.
+func (f *readFlags) from(m *mappings.Mapping) {
+	for _, x := range []struct {
+		flag *string
+		kept string
+	}{{&f.format, m.Source.Format}, {&f.delimiter, m.Source.Delimiter}, {&f.encoding, m.Source.Encoding}, {&f.sheet, m.Source.Sheet}, {&f.headerRow, m.Source.HeaderRow}, {&f.cells, m.Source.Range}} {
+		if *x.flag == "" {
+			*x.flag = x.kept
+		}
+	}
+}
+
+// load reads the mapping that the flags name, nil if they name none.
+func (f *mapFlags) load() (*mappings.Mapping, []byte, error) {
+	if f.mapping == "" {
+		return nil, nil, nil
+	}
+	m, text, err := mappings.Load(f.mapping)
+	return m, text, usage(err)
+}
+
+func (f *readFlags) options(loose bool) readers.Options {
+	return readers.Options{Format: f.format, Delimiter: f.delimiter, Encoding: f.encoding, Sheet: f.sheet, HeaderRow: f.headerRow, Range: f.cells, Loose: loose}
+}
+
+// mapFlags say how rows become records.
+type mapFlags struct {
+	mapping, mode, key, blank string
+	defaults                  []string
+	attachments               string
+}
+
+func (f *mapFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.mapping, "mapping", "", "mapping `FILE`, or the name of a shipped one (default: columns by their names)")
+	fs.StringVar(&f.mode, "mode", "", "what to do at the vendor: create, update, upsert, delete, … (default: the object's first)")
+	fs.StringVar(&f.key, "key", "", "the `FIELD` that upsert matches on")
+	fs.StringVar(&f.blank, "blank", "", "what an empty cell means: omit (leave the field alone), clear or reject")
+	fs.StringArrayVar(&f.defaults, "default", nil, "`FIELD=VALUE` for records that have none (repeatable)")
+	fs.StringVar(&f.attachments, "attachments", "", "the `DIR` that paths of attached files are looked up in")
+}
+
+// source is a file that can be read more than once: standard input is kept in a file first.
+type source struct {
+	path    string // where it is read from
+	name    string // how messages and the summary call it
+	options readers.Options
+	cleanup func()
+}
+
+// file returns the source for a FILE argument. Standard input is copied into spool (a folder), because a run reads
+// its source twice: to plan, and to load.
+func (a *app) file(arg string, f *readFlags, loose bool, spool string) (*source, error) {
+	if arg != "-" {
+		return &source{path: arg, name: arg, options: f.options(loose), cleanup: func() {}}, nil
+	}
+	if f.format == "" {
+		return nil, hinted(exitUsage, errors.New("standard input has no name to tell its format by"), "add --format csv, tsv, xlsx or jsonl")
+	}
+	temp, err := os.CreateTemp(spool, "stdin-*."+f.format)
+	if err != nil {
+		return nil, usage(fmt.Errorf("standard input is kept in a temporary file: %w", err))
+	}
+	cleanup := func() { _ = os.Remove(temp.Name()) }
+	_, err = io.Copy(temp, a.stdin)
+	if err = errors.Join(err, temp.Close()); err != nil {
+		cleanup()
+		return nil, usage(fmt.Errorf("standard input: %w", err))
+	}
+	return &source{path: temp.Name(), name: "-", options: f.options(loose), cleanup: cleanup}, nil
+}
+
+func (s *source) open() (readers.Reader, error) {
+	r, err := readers.Open(s.path, s.options)
+	if err != nil {
+		if s.name != s.path {
+			err = errors.New(strings.ReplaceAll(err.Error(), s.path, "standard input"))
+		}
+		return nil, usage(err)
+	}
+	return r, nil
+}
+
+// plan of how the rows of a source become records of a target: mapping and checks, compiled.
+type recipe struct {
+	target      *target
+	mode        schema.Mode
+	key         string
+	mapping     *mappings.Mapping
+	text        []byte // the mapping file's own text, nil if columns are matched by name
+	program     *mappings.Program
+	steps       []pipeline.Step
+	origin      *record.Header
+	ignored     []string
+	suggestions map[string]string
+	load        schema.Load
+}
+
+// compile turns flags, mapping and header into a recipe. Every wrong name is found here, before the first row. Without
+// a mapping (nil) columns are matched by their names.
+func (a *app) compile(t *target, origin *record.Header, f *mapFlags, given *mappings.Mapping, text []byte) (*recipe, error) {
+	r := &recipe{target: t, origin: origin, key: f.key, mapping: given, text: text}
+	var err error
+	if given != nil {
+		if m := r.mapping.Target; m != "" && !sameTarget(m, t) {
+			return nil, hinted(exitUsage, fmt.Errorf("mapping %s is for %s, the import goes to %s", f.mapping, m, t.name), "crmetl mapping list shows the shipped mappings")
+		}
+	}
+	if r.mode, err = chooseMode(t, f.mode, r.mapping); err != nil {
+		return nil, err
+	}
+	if r.mapping == nil {
+		r.mapping, r.ignored, r.suggestions, err = mappings.Match(origin.Names(), t.object, r.mode)
+		if err != nil {
+			return nil, hinted(exitUsage, err, "write a mapping: crmetl mapping init FILE "+t.name)
+		}
+	}
+	defaults := map[string]string{}
+	for _, d := range f.defaults {
+		field, value, ok := strings.Cut(d, "=")
+		if !ok {
+			return nil, usagef("--default %q: it is FIELD=VALUE", d)
+		}
+		defaults[field] = value
+	}
+	switch f.blank {
+	case "", "omit", "clear", "reject":
+	default:
+		return nil, usagef("--blank %q: it is omit, clear or reject", f.blank)
+	}
+	r.program, err = mappings.Compile(r.mapping, origin, t.object, mappings.Options{Mode: r.mode, Blank: f.blank, Defaults: defaults})
+	if err != nil {
+		hint := ""
+		if f.mapping == "" {
+			hint = "rename the columns, or write a mapping: crmetl mapping init FILE " + t.name
+		}
+		return nil, hinted(exitUsage, err, hint)
+	}
+	checker, err := schema.NewChecker(t.object, r.program.Header(), r.mode)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if r.key != "" && r.mode == schema.Upsert && r.program.Header().Index(r.key) < 0 {
+		hint := "map a column to it"
+		if near, ok := schema.Nearest(r.key, r.program.Header().Names()); ok {
+			hint = fmt.Sprintf("did you mean --key %s?", near)
+		}
+		return nil, hinted(exitUsage, fmt.Errorf("--key %s: no column is mapped to that field", r.key), hint)
+	}
+	r.load = schema.Load{Mode: r.mode, Key: r.key, Header: r.program.Header(), Attachments: f.attachments}
+	r.steps = []pipeline.Step{r.program, checker}
+	if t.via.CheckFiles != nil {
+		r.steps = append(r.steps, t.via.CheckFiles(r.load))
+	}
+	return r, nil
+}
+
+// sameTarget reports whether a mapping's target means t: the same words, or the vendor's own name and the object.
+func sameTarget(m string, t *target) bool {
+	return m == t.name || m == t.vendor.Name+"/"+t.object.Name
+}
+
+func chooseMode(t *target, flag string, m *mappings.Mapping) (schema.Mode, error) {
+	if len(t.object.Modes) == 0 {
+		hint := ""
+		if t.object.Export.Any() {
+			hint = "it can be exported: crmetl export " + t.name + " FILE"
+		}
+		return "", hinted(exitUsage, fmt.Errorf("%s offers no way to import %s", t.vendor.Title, t.object.Name), hint)
+	}
+	mode := t.object.Modes[0]
+	if m != nil && m.Mode != "" {
+		mode = schema.Mode(m.Mode)
+	}
+	if flag != "" {
+		mode = schema.Mode(flag)
+	}
+	if !t.object.HasMode(mode) {
+		var names []string
+		for _, x := range t.object.Modes {
+			names = append(names, string(x))
+		}
+		return "", usagef("mode %q: %s can be imported with %s", mode, t.name, strings.Join(names, ", "))
+	}
+	return mode, nil
+}
+
+// tell says once which columns are not used.
+func (a *app) tell(r *recipe) {
+	if len(r.ignored) == 0 {
+		return
+	}
+	a.say("ignored columns: %s", describeIgnored(r))
+}
+
+// runDir is the folder that runs are kept in unless --run-dir names one run's own.
+func runsRoot() string { return report.RunsFolder }
+
+// absolute makes a path independent of the folder that a resume is started in.
+func absolute(path string) string {
+	if path == "" || path == "-" {
+		return path
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// keptMapping is the mapping of a run that goes on: its file may be gone or changed.
+func keptMapping(kept journal.Mapping) (*mappings.Mapping, []byte, error) {
+	if kept.Text == "" {
+		return nil, nil, nil
+	}
+	m, err := mappings.Parse(kept.Name, []byte(kept.Text))
+	return m, []byte(kept.Text), usage(err)
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crmetl/crmetl/mappings"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/readers"
+	"github.com/crmetl/crmetl/record"
+)
+
+func (a *app) mappingCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "mapping",
+		Short: "Write, check and test mapping files",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	c.AddCommand(a.mappingInit(), a.mappingCheck(), a.mappingTest(), a.mappingList(), a.mappingShow(), a.mappingSchema())
+	return c
+}
+
+func (a *app) mappingInit() *cobra.Command {
+	var rf readFlags
+	var mode string
+	c := &cobra.Command{
+		Use:     "init FILE TARGET",
+		Short:   "Propose a mapping of a file's columns, on standard output",
+		Example: "  crmetl mapping init leads.xlsx mapmycustomers/customers > leads.yaml",
+		Args:    exactly("FILE", "TARGET"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := a.parseTarget(args[1])
+			if err != nil {
+				return err
+			}
+			m, err := chooseMode(t, mode, nil)
+			if err != nil {
+				return err
+			}
+			src, err := a.file(args[0], &rf, false, "")
+			if err != nil {
+				return err
+			}
+			defer src.cleanup()
+			r, err := src.open()
+			if err != nil {
+				return err
+			}
+			samples, _, err := firstRows(cmd, r, 5)
+			if err != nil {
+				return err
+			}
+			var out bytes.Buffer
+			if err := mappings.Init(&out, r.Header().Names(), samples, t.object, t.name, m); err != nil {
+				return err
+			}
+			_, err = a.stdout.Write(out.Bytes())
+			return err
+		},
+	}
+	rf.register(c.Flags())
+	c.Flags().StringVar(&mode, "mode", "", "the import mode to write it for (default: the object's first)")
+	return c
+}
+
+// firstRows reads the first rows of a file as text, and closes it.
+func firstRows(cmd *cobra.Command, r readers.Reader, n int) (rows [][]string, more bool, err error) {
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for {
+		var chunk pipeline.Chunk
+		err := r.Next(cmd.Context(), &chunk)
+		if errors.Is(err, io.EOF) {
+			return rows, false, nil
+		}
+		if err != nil {
+			return rows, false, usage(err)
+		}
+		var b record.Batch
+		if err := r.Decode(&chunk, &b); err != nil {
+			return rows, false, usage(err)
+		}
+		for i := range b.Rows {
+			if len(rows) == n {
+				return rows, true, nil
+			}
+			var cells []string
+			for _, v := range b.Rows[i].Origin {
+				cells = append(cells, v.Cell())
+			}
+			rows = append(rows, cells)
+		}
+	}
+}
+
+func (a *app) mappingCheck() *cobra.Command {
+	var rf readFlags
+	c := &cobra.Command{
+		Use:     "check MAPPING [FILE]",
+		Short:   "Find every problem of a mapping, also against a file's columns",
+		Example: "  crmetl mapping check leads.yaml\n  crmetl mapping check leads.yaml leads.xlsx",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			m, _, err := mappings.Load(args[0])
+			if err != nil {
+				return usage(err)
+			}
+			t, err := a.parseTarget(m.Target)
+			if err != nil {
+				return err
+			}
+			mode, err := chooseMode(t, "", m)
+			if err != nil {
+				return err
+			}
+			origin := record.LooseHeader(m.Columns())
+			if len(args) == 2 {
+				src, err := a.file(args[1], &rf, false, "")
+				if err != nil {
+					return err
+				}
+				defer src.cleanup()
+				r, err := src.open()
+				if err != nil {
+					return err
+				}
+				origin = r.Header()
+				if err := r.Close(); err != nil {
+					return err
+				}
+			}
+			p, err := mappings.Compile(m, origin, t.object, mappings.Options{Mode: mode})
+			if err != nil {
+				return usage(err)
+			}
+			a.say("%s: good: %d fields of %s (%s)", args[0], p.Header().Len(), t.name, mode)
+			return nil
+		},
+	}
+	rf.register(c.Flags())
+	return c
+}
+
+func (a *app) mappingTest() *cobra.Command {
+	return &cobra.Command{
+		Use:     "test MAPPING",
+		Short:   "Run a mapping's own tests, offline",
+		Example: "  crmetl mapping test leads.yaml",
+		Args:    exactly("MAPPING"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			m, _, err := mappings.Load(args[0])
+			if err != nil {
+				return usage(err)
+			}
+			t, err := a.parseTarget(m.Target)
+			if err != nil {
+				return err
+			}
+			mode, err := chooseMode(t, "", m)
+			if err != nil {
+				return err
+			}
+			results, err := mappings.RunTests(m, t.object, mode)
+			if err != nil {
+				return usage(err)
+			}
+			failed := 0
+			for _, r := range results {
+				if r.Failure != "" {
+					failed++
+					fmt.Fprintf(a.stdout, "FAIL %s:%d: %s\n", args[0], r.Line, r.Failure)
+				}
+			}
+			fmt.Fprintf(a.stdout, "%d passed, %d failed\n", len(results)-failed, failed)
+			if len(results) == 0 {
+				return hinted(exitUsage, fmt.Errorf("%s has no tests", args[0]), "add some under tests: {row: {…}, want: {…}}")
+			}
+			if failed > 0 {
+				return &exitError{code: exitFailed}
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) mappingList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the shipped mappings",
+		Args:  exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			list := mappings.List()
+			if a.json {
+				return a.printJSON(list)
+			}
+			for _, m := range list {
+				fmt.Fprintf(a.stdout, "%-32s %-28s %s\n", m.Name, m.Target, m.Doc)
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) mappingShow() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show NAME",
+		Short:   "Print a shipped mapping",
+		Example: "  crmetl mapping show mapmycustomers/customers > mine.yaml",
+		Args:    exactly("NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			_, text, err := mappings.Load(args[0])
+			if err != nil {
+				return usage(err)
+			}
+			_, err = a.stdout.Write(text)
+			return err
+		},
+	}
+}
+
+func (a *app) mappingSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of mapping files, for editors",
+		Args:  exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.stdout.Write(mappings.JSONSchema())
+			return err
+		},
+	}
+}

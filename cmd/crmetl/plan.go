@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crmetl/crmetl/internal/report"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var f loadFlags
+	c := &cobra.Command{
+		Use:   "plan FILE TARGET",
+		Short: "Say what import would do: no write reaches the vendor",
+		Long: `Say what import would do: how many rows would go, which would be rejected and by which rule, three payloads to look at,
+the number of requests, and how long they take at the vendor's limit. Nothing is sent, and no account is needed.
+Rejected rows are written to rejected.csv of the run's folder, as import would.`,
+		Example: "  crmetl plan leads.csv mapmycustomers/customers\n  crmetl plan leads.xlsx mapmycustomers/customers --mapping leads.yaml --json",
+		Args:    exactly("FILE", "TARGET"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.plan(cmd.Context(), args[0], args[1], &f)
+		},
+	}
+	f.register(c.Flags())
+	return c
+}
+
+// forecast is what plan finds.
+type forecast struct {
+	report.Summary
+	Requests int64             `json:"requests_needed"`
+	Rate     float64           `json:"rate"`
+	Needs    float64           `json:"seconds_needed"`
+	Time     string            `json:"time"`
+	Columns  map[string]string `json:"columns,omitempty"`
+	Ignored  []string          `json:"ignored_columns"`
+	Payloads []string          `json:"sample_payloads"`
+	NeedsYes bool              `json:"needs_yes,omitempty"`
+	rules    tally
+}
+
+// planSamples is how many payloads plan shows.
+const planSamples = 3
+
+func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	t, err := a.parseTarget(targetName)
+	if err != nil {
+		return err
+	}
+	m, text, err := f.mapFlags.load()
+	if err != nil {
+		return err
+	}
+	if m != nil {
+		f.from(m)
+	}
+	src, err := a.file(file, &f.readFlags, false, "")
+	if err != nil {
+		return err
+	}
+	defer src.cleanup()
+	r, err := src.open()
+	if err != nil {
+		return err
+	}
+	re, err := a.compile(t, r.Header(), &f.mapFlags, m, text)
+	if err != nil {
+		return errors.Join(err, r.Close())
+	}
+	began := time.Now().UTC()
+	id := report.NewRunID(began)
+	dir := f.runDir
+	if dir == "" {
+		dir = filepath.Join(runsRoot(), id)
+	}
+	fc := &forecast{Ignored: append([]string{}, re.ignored...), Payloads: []string{}, rules: tally{}}
+	fc.Summary = report.Summary{Run: id, Command: "plan", Source: src.name, Target: t.name, Mode: string(re.mode), StartedAt: began}
+	s := &survey{}
+	if re.program.GroupBy() != "" {
+		if s, err = look(ctx, r, re, f.skip, f.limit, nil); err != nil {
+			return a.planBroken(err)
+		}
+		if r, err = src.open(); err != nil {
+			return err
+		}
+	}
+	counts, err := a.forecast(ctx, r, re, s, f, fc, dir)
+	if err != nil {
+		return a.planBroken(err)
+	}
+	s.records = fc.Requests
+	fc.Requests = s.requests(t.object, f.batchSize)
+	fc.Rate = rateOf(t, f.rate)
+	if fc.Rate > 0 {
+		fc.Needs = float64(fc.Requests) / fc.Rate
+	}
+	fc.Time = pace(fc.Requests, fc.Rate)
+	for _, m := range t.object.Confirm {
+		fc.NeedsYes = fc.NeedsYes || m == re.mode
+	}
+	fc.EndedAt = time.Now().UTC()
+	fc.Seconds = fc.EndedAt.Sub(began).Seconds()
+	fc.Status = "succeeded"
+	if counts.Rejected > 0 {
+		fc.Status = "partial"
+	}
+	fc.Rows = report.Rows{Counts: counts}
+	if a.json {
+		err = a.printJSON(fc)
+	} else {
+		err = a.printForecast(fc, re)
+	}
+	if err == nil && counts.Rejected > 0 {
+		err = &exitError{code: exitRejected}
+	}
+	return err
+}
+
+func (a *app) planBroken(err error) error {
+	if errors.Is(err, pipeline.ErrStopped) || errors.Is(err, context.Canceled) {
+		return &exitError{code: a.interruptCode(), err: errors.New("interrupted")}
+	}
+	return usage(err)
+}
+
+// rateOf is how many requests a second an import would make at most.
+func rateOf(t *target, flag float64) float64 {
+	rate := connRate(t)
+	if flag > 0 && (rate == 0 || flag < rate) {
+		rate = flag
+	}
+	return rate
+}
+
+// forecast runs the rows through mapping and checks; fc.Requests counts records.
+func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *survey, f *loadFlags, fc *forecast, dir string) (pipeline.Counts, error) {
+	payload, err := re.target.via.Payloads(re.target.object.Name, re.load)
+	if err != nil {
+		return pipeline.Counts{}, errors.Join(err, src.Close())
+	}
+	refused := newRejects(filepath.Join(dir, "rejected.csv"), re.origin)
+	o := pipeline.Options{Skip: f.skip, Limit: f.limit, Stop: a.stop, Group: s.grouping(re)}
+	if o.Group != nil {
+		o.BatchSize = 1
+	}
+	o.Retire = func(b *record.Batch) error {
+		for i := range b.Rows {
+			if b.Rows[i].Fate == record.Rejected {
+				fc.rules.add(&b.Rows[i])
+			}
+		}
+		return refused.retire(b)
+	}
+	counts, err := pipeline.Run(ctx, src, re.steps, sinkFunc(func(b *record.Batch) error {
+		err := eachRecord(b, func(rows []*record.Row) error {
+			fc.Requests++
+			if len(fc.Payloads) == planSamples {
+				return nil
+			}
+			body, err := payload(nil, rows)
+			fc.Payloads = append(fc.Payloads, string(body))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return plan(b)
+	}), o)
+	err = errors.Join(err, refused.close())
+	if path := refused.written(); path != "" {
+		fc.Files = map[string]string{"rejected": path}
+	}
+	return counts, err
+}
+
+// eachRecord calls f with the open rows of each record of a batch.
+func eachRecord(b *record.Batch, f func([]*record.Row) error) error {
+	var rows []*record.Row
+	for i := 0; i < len(b.Rows); {
+		rows = rows[:0]
+		first := &b.Rows[i]
+		for ; i < len(b.Rows) && (&b.Rows[i] == first || b.Rows[i].Group != 0 && b.Rows[i].Group == first.Group); i++ {
+			rows = append(rows, &b.Rows[i])
+		}
+		if !first.Fate.Open() {
+			continue
+		}
+		if err := f(rows); err != nil {
+			return fmt.Errorf("row %d: %w", first.Num, err)
+		}
+	}
+	return nil
+}
+
+func (a *app) printForecast(fc *forecast, re *recipe) error {
+	w := a.stdout
+	c := fc.Rows
+	fmt.Fprintf(w, "plan: %s → %s (%s); nothing was sent\n\n", fc.Source, fc.Target, fc.Mode)
+	fmt.Fprintf(w, "  %s rows, %s requests, %s\n", thousands(c.Accepted), thousands(fc.Requests), fc.Time)
+	fmt.Fprintf(w, "  read %s = %s to send + %s rejected + %s skipped\n", thousands(c.Read), thousands(c.Accepted), thousands(c.Rejected), thousands(c.Skipped))
+	fmt.Fprintf(w, "\n  fields: %s\n", strings.Join(re.program.Header().Names(), ", "))
+	if len(fc.Ignored) > 0 {
+		fmt.Fprintf(w, "  ignored columns: %s\n", describeIgnored(re))
+	}
+	if len(fc.rules) > 0 {
+		fmt.Fprintf(w, "\n  problems:\n")
+		keys := make([][2]string, 0, len(fc.rules))
+		for k := range fc.rules {
+			keys = append(keys, k)
+		}
+		sort.Slice(keys, func(i, j int) bool {
+			x, y := fc.rules[keys[i]], fc.rules[keys[j]]
+			return x.rows > y.rows || x.rows == y.rows && x.first < y.first
+		})
+		for i, k := range keys {
+			if i == 20 {
+				fmt.Fprintf(w, "    and %d more kinds\n", len(keys)-i)
+				break
+			}
+			e := fc.rules[k]
+			fmt.Fprintf(w, "    %-12s %-14s %6s rows, first row %d: %s\n", k[0], k[1], thousands(e.rows), e.first, clip(e.text, 120))
+		}
+		fmt.Fprintf(w, "  rejected rows: %s\n", fc.Files["rejected"])
+	}
+	if len(fc.Payloads) > 0 {
+		fmt.Fprintf(w, "\n  the first payloads:\n")
+		for _, p := range fc.Payloads {
+			fmt.Fprintf(w, "    %s\n", clip(p, 1000))
+		}
+	}
+	if fc.NeedsYes {
+		fmt.Fprintf(w, "\n  this mode changes much at once: import asks for --yes\n")
+	}
+	return nil
+}
+
+// describeIgnored lists columns that go nowhere, with what they may have meant.
+func describeIgnored(re *recipe) string {
+	var parts []string
+	for _, c := range re.ignored {
+		if s := re.suggestions[c]; s != "" {
+			parts = append(parts, fmt.Sprintf("%q (near %s)", c, s))
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%q", c))
+	}
+	return strings.Join(parts, ", ")
+}

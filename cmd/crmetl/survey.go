@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/schema"
+)
+
+// survey is what one pass over a file learns before the first row is sent: how many rows would go, where groups end,
+// and whether the file can be read to its end at all.
+type survey struct {
+	counts  pipeline.Counts
+	records int64            // calls' worth of rows: groups counted once
+	total   int64            // rows read
+	groups  map[uint64]*span // by hash of the group's key
+	rules   tally
+}
+
+// span is the part of the file that a group takes.
+type span struct {
+	last int64
+	rows int64
+	bad  bool
+}
+
+// look passes over the whole source without sending anything.
+func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64, seen func(int64)) (*survey, error) {
+	s := &survey{rules: tally{}}
+	grouped := r.program.GroupBy() != ""
+	if grouped {
+		s.groups = map[uint64]*span{}
+	}
+	_, err := pipeline.Run(ctx, src, r.steps, sinkFunc(plan), pipeline.Options{Skip: skip, Limit: limit, Retire: func(b *record.Batch) error {
+		for i := range b.Rows {
+			row := &b.Rows[i]
+			s.total = row.Num
+			if grouped && row.Fate != record.Skipped {
+				if key := r.program.GroupKey(row); key != "" {
+					s.member(xxh3.HashString(key), row)
+					continue
+				}
+			}
+			s.count(row)
+		}
+		if seen != nil {
+			seen(s.total)
+		}
+		return nil
+	}})
+	for _, g := range s.groups {
+		// A group with a refused row is refused whole; see pipeline.Grouping.
+		if g.bad {
+			s.counts.Rejected += g.rows
+			s.counts.Read += g.rows
+			continue
+		}
+		s.counts.Accepted += g.rows
+		s.counts.Read += g.rows
+		s.records++
+	}
+	return s, err
+}
+
+// plan accepts what a sink would be given.
+func plan(b *record.Batch) error {
+	for i := range b.Rows {
+		if b.Rows[i].Fate.Open() {
+			b.Rows[i].Accept("planned", "")
+		}
+	}
+	return nil
+}
+
+func (s *survey) count(row *record.Row) {
+	s.counts.Add(row.Fate)
+	switch row.Fate {
+	case record.Accepted:
+		s.records++
+	case record.Rejected:
+		s.rules.add(row)
+	}
+}
+
+func (s *survey) member(key uint64, row *record.Row) {
+	g := s.groups[key]
+	if g == nil {
+		g = &span{}
+		s.groups[key] = g
+	}
+	g.last = row.Num
+	g.rows++
+	if row.Fate == record.Rejected {
+		g.bad = true
+		s.rules.add(row)
+	}
+}
+
+// grouping returns how the rows of the recipe come together, or nil.
+func (s *survey) grouping(r *recipe) *pipeline.Grouping {
+	if s.groups == nil {
+		return nil
+	}
+	return &pipeline.Grouping{Key: r.program.GroupKey, Last: func(key string) int64 {
+		if g := s.groups[xxh3.HashString(key)]; g != nil {
+			return g.last
+		}
+		return 0
+	}}
+}
+
+// requests is how many calls the records take.
+func (s *survey) requests(o *schema.Object, batch int) int64 {
+	n := int64(max(o.MaxBatch, 1))
+	if batch > 0 {
+		n = min(n, int64(batch))
+	}
+	return (s.records + n - 1) / n
+}
+
+// tally counts rejections by rule and field, with the first row of each.
+type tally map[[2]string]*tallied
+
+type tallied struct {
+	rows  int64
+	first int64
+	text  string
+}
+
+func (t tally) add(row *record.Row) {
+	ps := record.ProblemsOf(row.Err)
+	if len(ps) == 0 {
+		return
+	}
+	k := [2]string{ps[0].Rule, ps[0].Field}
+	if ps[0].Field == "" {
+		k[1] = ps[0].Column
+	}
+	e := t[k]
+	if e == nil {
+		e = &tallied{first: row.Num, text: ps[0].String()}
+		t[k] = e
+	}
+	e.rows++
+}
+
+// pace says how long so many requests take at a rate: "1 h 9 min at 3 requests/s".
+func pace(requests int64, rate float64) string {
+	if rate <= 0 {
+		return "as fast as the vendor answers"
+	}
+	return fmt.Sprintf("%s at %g requests/s", duration(time.Duration(float64(requests)/rate*float64(time.Second))), rate)
+}
+
+// duration writes a duration as people say it: "42 s", "1 h 9 min", "2 d 3 h".
+func duration(d time.Duration) string {
+	s := int64(math.Round(d.Seconds()))
+	m := int64(math.Round(d.Minutes()))
+	h := int64(math.Round(d.Hours()))
+	switch {
+	case s < 1:
+		return "less than a second"
+	case s < 120:
+		return fmt.Sprintf("%d s", s)
+	case m < 60:
+		return fmt.Sprintf("%d min", m)
+	case m < 48*60:
+		return fmt.Sprintf("%d h %d min", m/60, m%60)
+	}
+	return fmt.Sprintf("%d d %d h", h/24, h%24)
+}
+
+// groupingOf is s.grouping for a survey that may not have been made.
+func groupingOf(s *survey, r *recipe) *pipeline.Grouping {
+	if s == nil {
+		return nil
+	}
+	return s.grouping(r)
+}

@@ -1,0 +1,282 @@
+package mapmycustomers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/schema"
+)
+
+// courier makes the calls that change something, and keeps the ledger.
+type courier struct {
+	conn   *Conn
+	ledger pipeline.Ledger
+	load   schema.Load
+
+	mu     sync.Mutex
+	broken error // a row was left in doubt: no further row is sent
+	warned map[string]bool
+}
+
+func newCourier(c *Conn, load schema.Load, ledger pipeline.Ledger) *courier {
+	if ledger == nil || load.DryRun {
+		ledger = noLedger{}
+	}
+	if load.Unsure == "" {
+		load.Unsure = schema.Check
+	}
+	if load.Started.IsZero() {
+		load.Started = c.now()
+	}
+	return &courier{conn: c, ledger: ledger, load: load, warned: map[string]bool{}}
+}
+
+// noLedger serves runs that keep no journal, such as plan.
+type noLedger struct{}
+
+func (noLedger) Sending(string, ...*record.Row) (int64, error) { return 0, nil }
+func (noLedger) Undone(int64, string) error                    { return nil }
+func (noLedger) Settled(int64, string, ...*record.Row) error   { return nil }
+func (k *courier) settle(r result, note string, rows ...*record.Row) error {
+	return k.ledger.Settled(r.last(), note, rows...)
+}
+
+// warn says something about the run, each thing once.
+func (k *courier) warn(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	k.mu.Lock()
+	seen := k.warned[msg]
+	k.warned[msg] = true
+	k.mu.Unlock()
+	if !seen && k.load.Warn != nil {
+		k.load.Warn(msg)
+	}
+}
+
+// verdict is how a call ended.
+type verdict uint8
+
+const (
+	taken   verdict = iota // the vendor says that it is done
+	refused                // the vendor refuses the record; nothing was changed
+	unknown                // it may have been done
+)
+
+// result is what became of a call. Stopping the run is told by an error instead.
+type result struct {
+	verdict verdict
+	status  int
+	header  http.Header
+	body    []byte
+	problem record.Problem // if refused
+	err     *api.Error     // if refused or unknown
+	calls   []int64        // ids of attempts that left and are not known to have had no effect
+	since   time.Time      // when the first of them left
+}
+
+func (r *result) last() int64 {
+	if len(r.calls) == 0 {
+		return 0
+	}
+	return r.calls[len(r.calls)-1]
+}
+
+// repeated reports whether an earlier attempt of the same call may have been applied.
+func (r *result) repeated() bool { return len(r.calls) > 1 }
+
+// note is what the ledger keeps as evidence.
+func (r *result) note() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", r.status, excerpt(r.body)))
+}
+
+// call makes a call for rows. An error ends the run: the rows are then as they were, or known to the ledger.
+func (k *courier) call(ctx context.Context, method, path string, body []byte, idempotent bool, rows ...*record.Row) (result, error) {
+	var res result
+	if err := k.halted(); err != nil {
+		return res, err
+	}
+	r := k.conn.request(method, path, body)
+	r.Idempotent = idempotent
+	r.Sending = func() error {
+		id, err := k.ledger.Sending(r.Op, rows...)
+		if err != nil {
+			return err
+		}
+		if len(res.calls) == 0 {
+			res.since = k.conn.now()
+		}
+		res.calls = append(res.calls, id)
+		return nil
+	}
+	r.Undone = func(why string) error {
+		if len(res.calls) == 0 {
+			return nil
+		}
+		id := res.last()
+		res.calls = res.calls[:len(res.calls)-1]
+		return k.ledger.Undone(id, why)
+	}
+	answer, err := k.conn.api.Do(ctx, r)
+	if err == nil {
+		k.conn.observe(answer.Header)
+		res.status, res.header, res.body = answer.Status, answer.Header, answer.Body
+		return res, nil
+	}
+	var known *api.Error
+	if !errors.As(err, &known) || ctx.Err() != nil {
+		if len(res.calls) > 0 {
+			k.halt(err)
+		}
+		return res, err
+	}
+	res.err, res.status = known, known.Status
+	switch known.Class {
+	case api.Invalid, api.NotFound, api.Conflict:
+		res.verdict, res.problem = refused, problemOf(known)
+		return res, nil
+	}
+	if known.Applied && (!idempotent || known.Class == api.Protocol) {
+		res.verdict = unknown
+		return res, nil
+	}
+	if known.Applied {
+		k.halt(err)
+		return res, err
+	}
+	return res, errors.Join(err, k.undo(res, err.Error()))
+}
+
+// undo tells the ledger that calls had no effect.
+func (k *courier) undo(res result, why string) error {
+	var problems []error
+	for _, id := range res.calls {
+		problems = append(problems, k.ledger.Undone(id, why))
+	}
+	return errors.Join(problems...)
+}
+
+func (k *courier) halt(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken == nil {
+		k.broken = err
+	}
+}
+
+// halted is the error that left a row in doubt. Once there is one, nothing more is sent: a twin of that row, sent now,
+// could later not be told from it.
+func (k *courier) halted() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.broken
+}
+
+func problemOf(e *api.Error) record.Problem {
+	p := record.Problem{Rule: "vendor", Message: e.Message}
+	if e.Class == api.NotFound {
+		p.Rule = "not_found"
+	}
+	if p.Message == "" {
+		p.Message = e.Error()
+	} else if e.Status != 0 {
+		p.Message = fmt.Sprintf("the vendor says: %s (%d)", p.Message, e.Status)
+	}
+	return p
+}
+
+// reject gives rows the vendor's refusal as their fate and tells the ledger.
+func (k *courier) reject(res result, rows ...*record.Row) error {
+	for _, row := range rows {
+		row.Reject(res.problem)
+	}
+	return k.settle(res, fmt.Sprintf("%d refused: %s", res.status, res.problem.Message), rows...)
+}
+
+// unsure gives rows up: they were sent, and their outcome can't be learned.
+func (k *courier) unsure(res result, why string, rows ...*record.Row) error {
+	for _, row := range rows {
+		row.Fate = record.Unsure
+		row.Err = record.Problems{{Rule: "unsure", Message: why}}
+	}
+	return k.settle(res, why, rows...)
+}
+
+// observe learns from an answer how far the vendor's clock is behind ours, so that a lookup does not pass over a record
+// that looks older than the call that made it.
+func (c *Conn) observe(h http.Header) {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return
+	}
+	c.behind(c.now().Sub(at))
+}
+
+// behind notes that the vendor's clock was seen to be behind ours.
+func (c *Conn) behind(d time.Duration) {
+	for {
+		old := c.skew.Load()
+		if int64(d/time.Second) <= old || c.skew.CompareAndSwap(old, int64(d/time.Second)) {
+			return
+		}
+	}
+}
+
+// locks lets one goroutine at a time hold a number.
+type locks struct {
+	mu   sync.Mutex
+	held map[uint64]*lock
+}
+
+type lock struct {
+	users int
+	turn  chan struct{}
+}
+
+// take waits for n; the function it returns gives it back.
+func (l *locks) take(ctx context.Context, n uint64) (func(), error) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[uint64]*lock{}
+	}
+	x := l.held[n]
+	if x == nil {
+		x = &lock{turn: make(chan struct{}, 1)}
+		l.held[n] = x
+	}
+	x.users++
+	l.mu.Unlock()
+	leave := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if x.users--; x.users == 0 {
+			delete(l.held, n)
+		}
+	}
+	select {
+	case x.turn <- struct{}{}:
+		return func() { <-x.turn; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// taken reports whether somebody holds n or waits for it.
+func (l *locks) taken(n uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[n] != nil
+}
+
+func isNotFound(err error) bool {
+	var known *api.Error
+	return errors.As(err, &known) && known.Class == api.NotFound
+}

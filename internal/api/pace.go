@@ -1,0 +1,307 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"math"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// How the pace is kept.
+//
+// Everyone who wants to start a call takes a slot; slots lie a little more than 1/rate apart. Just before the first
+// byte leaves, the start is checked against the starts that really were, because whoever wakes late, dials, or waits
+// for a disk starts later than planned, and the punctual ones behind would then be too many in one second. Slots make
+// the throughput, the check makes the promise. Both are kept in a small file that all processes share.
+const (
+	// slotStretch is how much wider than 1/rate the slots are; windowStretch is the share of it that a window keeps
+	// in any case, as a vendor sees arrivals with a little jitter. The difference is what a start may be late at no
+	// one's cost.
+	slotStretch   = 1.007
+	windowStretch = 1.005
+	// neighbours may be this much closer than their slots, so that one late start does not delay all others for good.
+	neighbourShare = 0.96
+
+	maxStarts = 128                    // starts that are remembered; of a higher rate, windows shorter than a second are kept
+	maxAhead  = time.Minute            // a slot further in the future comes from a wrong clock
+	maxPause  = 15 * time.Minute       // a vendor that wants a longer rest is asked again then
+	prepare   = 100 * time.Millisecond // how early before its start a call may be given its slot
+	lateStart = time.Millisecond       // a start that leaves this much after its check is put on record anew
+)
+
+// errHeld says that a call which was about to leave has to wait longer than a connection can be held.
+var errHeld = errors.New("the account is paused")
+
+// pacer keeps one account's pace.
+type pacer struct {
+	rate  float64
+	every time.Duration // from slot to slot; 0: no limit
+	gap   time.Duration // the least from start to start
+	count int           // count+1 starts take at least span
+	span  time.Duration
+	stop  <-chan struct{}
+	wall  func() time.Time // the clock that processes share
+
+	busy chan struct{} // holds one: whoever works on what follows
+	file *paceFile     // nil: only this process
+	mem  paceState     // as it was left last
+	seen time.Time     // when, with the monotonic clock
+	at   int64         // when, by the wall clock
+	warn func(error)
+}
+
+// paceState is what is known of an account, in nanoseconds of the wall clock.
+type paceState struct {
+	next   int64   // the first free slot
+	pause  int64   // nothing starts before
+	starts []int64 // the last starts, oldest first
+}
+
+// newPacer returns the pacer of an account. Without a folder, or with one that can't be used, it knows of this
+// process only; warn is told once.
+func newPacer(dir, host, account string, rate float64, stop <-chan struct{}, warn func(error)) *pacer {
+	p := &pacer{rate: rate, stop: stop, wall: time.Now, warn: warn, busy: make(chan struct{}, 1), count: 1}
+	if rate > 0 {
+		second := float64(time.Second)
+		p.count = int(math.Ceil(rate))
+		if parts := math.Ceil(rate / maxStarts); parts > 1 {
+			p.count = int(rate / parts) // a part of the second each; as many of them make a whole one
+		}
+		p.every = time.Duration(second / rate * slotStretch)
+		p.gap = time.Duration(second / rate * slotStretch * neighbourShare)
+		p.span = time.Duration(second / rate * float64(p.count) * windowStretch)
+		if p.count == 1 {
+			p.gap = p.span
+		}
+	}
+	if dir != "" {
+		f, err := newPaceFile(dir, accountKey(host, account))
+		if err != nil {
+			warn(err)
+		} else {
+			p.file = f
+		}
+	}
+	return p
+}
+
+// accountKey names an account's files.
+func accountKey(parts ...string) string {
+	h := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(h[:12])
+}
+
+// wait takes a slot and waits for it, by the monotonic clock: what happens to the wall clock, or to the account,
+// meanwhile is seen by depart.
+func (p *pacer) wait(ctx context.Context) error {
+	var d time.Duration
+	err := p.with(ctx, func(now int64, s *paceState) {
+		slot := p.earliest(now, s)
+		if p.every > 0 {
+			// What there is to do before the start is done while the last one's delay passes. Added up, such delays
+			// would cost the rate.
+			slot = max(now, s.pause, s.next, slot-int64(min(p.every/2, prepare)))
+			s.next = slot + int64(p.every)
+		}
+		d = time.Duration(slot - now)
+	})
+	if err != nil {
+		return err
+	}
+	return p.sleep(ctx, d, nil)
+}
+
+// depart waits until a start keeps the pace and puts it on record: the call leaves at the returned time, or tells
+// late when it really left. closed ends the wait as the connection is gone.
+func (p *pacer) depart(ctx context.Context, closed <-chan struct{}) (int64, error) {
+	for {
+		var start int64
+		var d time.Duration
+		err := p.with(ctx, func(now int64, s *paceState) {
+			if d = time.Duration(p.earliest(now, s) - now); d > 0 {
+				return
+			}
+			start = now
+			if p.every > 0 {
+				s.starts = append(s.starts, now)
+			}
+		})
+		if err != nil {
+			return 0, err
+		}
+		if d <= 0 {
+			return start, nil
+		}
+		if d > 2*time.Second+2*p.every {
+			return 0, errHeld
+		}
+		if err := p.sleep(ctx, d, closed); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// late corrects a start that left later than depart said.
+func (p *pacer) late(planned int64, by time.Duration) {
+	if p.every == 0 || by < lateStart {
+		return
+	}
+	_ = p.with(context.Background(), func(_ int64, s *paceState) {
+		if i := slices.Index(s.starts, planned); i >= 0 {
+			s.starts[i] += int64(by)
+			slices.Sort(s.starts)
+		}
+	})
+}
+
+// rest keeps everyone from starting a call for d.
+func (p *pacer) rest(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	_ = p.with(context.Background(), func(now int64, s *paceState) {
+		until := now + int64(min(d, maxPause))
+		s.pause = max(s.pause, until)
+		s.next = max(s.next, until)
+	})
+}
+
+// earliest tells when the next call may start.
+func (p *pacer) earliest(now int64, s *paceState) int64 {
+	e := max(now, s.pause)
+	if n := len(s.starts); p.every > 0 && n > 0 {
+		e = max(e, s.starts[n-1]+int64(p.gap))
+		if n >= p.count {
+			e = max(e, s.starts[n-p.count]+int64(p.span))
+		}
+	}
+	return e
+}
+
+// with changes the state, alone among all goroutines and processes. now is the wall clock's time.
+func (p *pacer) with(ctx context.Context, change func(now int64, s *paceState)) error {
+	select {
+	case p.busy <- struct{}{}:
+		defer func() { <-p.busy }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	s, shared := p.mem, false
+	if p.file != nil {
+		switch err := p.file.lock(); {
+		case errors.Is(err, errBusy): // someone was stopped while holding it, and sends nothing meanwhile
+		case err != nil:
+			p.alone(err)
+		default:
+			shared = true
+			defer p.file.unlock()
+		}
+	}
+	wall := p.wall()
+	now, mono := wall.UnixNano(), time.Now()
+	if shared {
+		switch read, found, err := p.file.read(); {
+		case errors.Is(err, errTorn):
+			s = p.spent(now, s.pause)
+		case err != nil:
+			p.alone(err)
+			shared = false
+		case found:
+			s = read
+		}
+	}
+	if !p.seen.IsZero() {
+		// The wall clock was set: its times mean nothing any more. Ordinary correction is slower than this.
+		gone := mono.Sub(p.seen)
+		if drift := time.Duration(now-p.at) - gone; drift.Abs() > 20*time.Millisecond+gone/500 {
+			pause := s.pause
+			if pause != 0 && pause == p.mem.pause {
+				pause += int64(drift)
+			}
+			s = p.spent(now, pause)
+		}
+	}
+	s = p.sane(now, s)
+	change(now, &s)
+	if n := len(s.starts); n > maxStarts {
+		s.starts = slices.Delete(s.starts, 0, n-maxStarts)
+	}
+	if shared {
+		if err := p.file.write(&s); err != nil {
+			p.alone(err)
+		}
+	}
+	p.mem, p.seen, p.at = s, mono, now
+	return nil
+}
+
+// alone goes on without the other processes, and says so once.
+func (p *pacer) alone(err error) {
+	if p.file != nil {
+		p.warn(err)
+		p.file = nil
+	}
+}
+
+// spent is the state of an account of which nothing certain is known: as if the whole rate had just been used.
+func (p *pacer) spent(now, pause int64) paceState {
+	s := paceState{pause: pause}
+	if p.every > 0 {
+		for range p.count {
+			s.starts = append(s.starts, now)
+		}
+		s.next = now + int64(p.span)
+	}
+	return s
+}
+
+// sane drops times that no clock of ours can have written.
+func (p *pacer) sane(now int64, s paceState) paceState {
+	if s.pause > now+int64(maxPause+maxAhead) {
+		s.pause = 0
+	}
+	n := len(s.starts)
+	ahead := int64(maxAhead + 64*p.every)
+	if n > 0 && s.starts[n-1] > now+int64(50*time.Millisecond) || s.next > max(now, s.pause)+ahead {
+		return p.spent(now, s.pause)
+	}
+	return s
+}
+
+// sleep waits for d. It ends early with the context's error, ErrStopped, or net.ErrClosed.
+func (p *pacer) sleep(ctx context.Context, d time.Duration, closed <-chan struct{}) error {
+	return sleep(ctx, p.stop, closed, d)
+}
+
+// sleep waits for d, of which nothing may be left. It ends early with the context's error, with ErrStopped when stop
+// is closed, with net.ErrClosed when closed is.
+func sleep(ctx context.Context, stop, closed <-chan struct{}, d time.Duration) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case <-stop:
+		return ErrStopped
+	default:
+	}
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-stop:
+		return ErrStopped
+	case <-closed:
+		return net.ErrClosed
+	}
+}

@@ -1,0 +1,126 @@
+package csv
+
+import (
+	stdcsv "encoding/csv"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func seeds(f *testing.F) {
+	for _, s := range []string{
+		"a,b\n1,2\n", "a\r\nb\r\n", "a,\"b\r\nc\"\r\nd,e\r\n", "\"a\"\"b\",c\n", "a\"b,c\n", "a,\"b\"c,d\ne,f,g\n",
+		"a,\"b\"c\nd,\"e\"\n", "\"a\n", "\n\n a \n\n", "a,b,\n,,\n", "\"\"\n\"\"\n", "\"\",\"\"", "x,\"y \"z\" w\",v\n1,2,3\n",
+		"a,\"b \"c\nd\",e\nf,g,h\n", "a,b\rc,d\r", "a,\"b\" ,c\n\"d\" ,e,f\n", strings.Repeat("long cell,\"quoted \"\" one\"\n", 9),
+		"é,ü\n\x00,\x01\n", "a,\"\",\"b\n", "1,\"he said \"no\nwell, ok\" and left\"\n3,4\n",
+	} {
+		f.Add(s)
+	}
+}
+
+// FuzzAgainstStandard holds the reader against encoding/csv: wherever that is content, both see the same cells; where
+// it finds a fault, so do we, after the same rows.
+func FuzzAgainstStandard(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		if !utf8.ValidString(in) || strings.Count(in, "\r") != strings.Count(in, "\r\n") || strings.HasPrefix(in, "\ufeff") || strings.HasPrefix(strings.ToLower(strings.TrimPrefix(in, `"`)), "sep=") || looksWide(in) {
+			t.Skip("read in another way on purpose")
+		}
+		got := read(t, in, Options{Delimiter: ",", HeaderRow: "none", Loose: true})
+		std := stdcsv.NewReader(strings.NewReader(in))
+		std.FieldsPerRecord = -1
+		for i := 0; ; i++ {
+			want, err := std.Read()
+			switch {
+			case errors.Is(err, io.EOF):
+				if got.err != nil && i > 0 || len(got.rows) != i {
+					t.Fatalf("%d rows and error %v, want %d rows", len(got.rows), got.err, i)
+				}
+				return
+			case errors.Is(err, stdcsv.ErrBareQuote):
+				return // text for us
+			case err != nil:
+				if got.err == nil && !slices.ContainsFunc(got.bad, func(s string) bool { return strings.Contains(s, "closing quote") }) {
+					t.Fatalf("no fault, want %v; rows %q", err, got.rows)
+				}
+				return
+			}
+			if i >= len(got.rows) {
+				t.Fatalf("%d rows and error %v, want row %q", len(got.rows), got.err, want)
+			}
+			cells := slices.Clone(got.rows[i])
+			for k := range cells {
+				cells[k] = strings.ReplaceAll(cells[k], "\r\n", "\n")
+			}
+			if !slices.Equal(cells, want) {
+				t.Fatalf("row %d: %q, want %q", i, cells, want)
+			}
+		}
+	})
+}
+
+// looksWide reports whether a text is taken for UTF-16 by its NUL bytes.
+func looksWide(in string) bool { return strings.Count(in, "\x00") > 1 }
+
+// rewind makes the reader begin again, with the smallest pieces and a byte a read.
+func rewind(r *Reader, in string) {
+	r.src, r.buf, r.end, r.fault = iotest.OneByteReader(strings.NewReader(in)), nil, nil, nil
+	r.line, r.off, r.scan, r.open, r.piece, r.margin = 1, 0, 0, -1, 1, 1
+}
+
+// FuzzPieces holds large chunks against the smallest: where the text is cut must not matter.
+func FuzzPieces(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		for _, o := range []Options{
+			{Delimiter: ",", HeaderRow: "none", Loose: true},
+			{Delimiter: "é", HeaderRow: "none", Loose: true},
+			{Delimiter: ",", Escape: `\`, Comment: "#", HeaderRow: "none", Loose: true},
+			{Delimiter: ", ", HeaderRow: "none", Loose: true},
+			{Delimiter: ",", Quote: "none", HeaderRow: "none", Loose: true},
+		} {
+			if !utf8.ValidString(in) || strings.HasPrefix(in, "\ufeff") || strings.HasPrefix(strings.ToLower(strings.TrimPrefix(in, `"`)), "sep=") || looksWide(in) {
+				t.Skip("a rewound reader has no encoding and no first line")
+			}
+			r, err := New(strings.NewReader(in), o)
+			if err != nil {
+				return
+			}
+			large := r.header
+			rewind(r, in)
+			r.piece, r.margin = pieceSize, lookMargin
+			want := drain(r)
+			rewind(r, in)
+			got := drain(r)
+			if large != r.header {
+				t.Fatal("the header changed")
+			}
+			if got.text() != want.text() {
+				t.Fatalf("%+v: in small pieces\n%s\nin one\n%s", o, got.text(), want.text())
+			}
+		}
+	})
+}
+
+// FuzzDecoders holds the fast decoder against the plain one.
+func FuzzDecoders(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		if !utf8.ValidString(in) {
+			t.Skip("no text")
+		}
+		o := Options{Delimiter: ",", HeaderRow: "none", Loose: true}
+		fast := read(t, in, o)
+		o.Comment = "\x00never\x00" // what makes the dialect unusual
+		plain := read(t, in, o)
+		if diff := cmp.Diff(plain.text(), fast.text()); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}

@@ -1,0 +1,250 @@
+// Package xlsx reads the rows of one worksheet of an Excel workbook (.xlsx, .xlsm), with the values that a person
+// sees as data: numbers in full, dates as dates, the results of formulas.
+//
+// It reads the XML itself, in bounded memory and many goroutines. Nothing is ever cut short in silence: before the
+// first row is handed out, the whole sheet has been inflated once, its checksum verified and its rows counted, so
+// that a workbook which was damaged on its way is refused before anything was done with its rows.
+//
+// # Values
+//
+// Text of cells is text, also where it looks like a number. Numbers are decimal literals with every digit that is
+// stored, without exponent; fractions lose the noise of binary doubles. A number whose format shows a day, a time, or
+// both, is a Date, a Time or a DateTime, rounded to milliseconds; [h]:mm and its like make a Time that may exceed 24
+// hours. Booleans are Bool, error cells a Fault with their name. A formula without a stored result is a Fault named
+// [FormulaFault]. Of merged cells, the first one has the value. A cell without any value is an empty Text.
+//
+// # Rows
+//
+// Rows without any value are passed over. A row with a value where the header has no column is refused under the rule
+// ragged, and one in which a cell stands twice under the rule duplicate.
+package xlsx
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
+)
+
+// Options say what to read. The zero value reads the first visible worksheet; its first row with a value is the
+// header.
+type Options struct {
+	// Sheet is a worksheet's name, or its number among the worksheets, from 1. A name goes before a number.
+	Sheet string
+	// HeaderRow is the number of the header's row in the sheet, from 1; "none" if there is no header: columns then
+	// have the letters of the sheet as names, and every row is data.
+	HeaderRow string
+	// Range bounds what is read: A1:K900, A:K or 2:900. What lies outside is not looked at.
+	Range string
+	// Loose keeps header names that are empty or stand twice, and every column of the sheet in its place, also
+	// those that have no name. Otherwise the header is the run of names from the first to the last one, and a name
+	// that is missing in between or stands twice is an error.
+	Loose bool
+}
+
+// Evidence says what was found and on what grounds.
+type Evidence struct {
+	Sheet     string   // the sheet that is read
+	Sheets    []string // all worksheets, in the workbook's order
+	HeaderRow int      // the header's row in the sheet, from 1; 0 if there is none
+	Date1904  bool     // days count from 1904, as on old Macs
+	Notes     []string // what a person might want to know: other sheets, missing parts
+}
+
+// Reader reads one worksheet. It implements [pipeline.Source].
+type Reader struct {
+	name     string
+	o        Options
+	zip      *container
+	sheet    sheet
+	area     area
+	date1904 bool
+	styles   []class
+	strings  *table
+	evidence Evidence
+
+	header   *record.Header
+	left     int   // column of the header's first name
+	dataFrom int   // first row that may be data
+	width    int   // columns of the sheet up to the last one with a value, if that was measured
+	base     int64 // bytes of the file that were read before the rows
+	packed   int64 // size of the sheet in the file
+	rest     int64 // size of all else in it
+
+	body *part
+	cut  *cutter
+}
+
+var _ pipeline.Source = (*Reader)(nil)
+
+// Open opens a workbook, checks the sheet to its end, and reads its header. Its errors name the file.
+func Open(path string, o Options) (*Reader, error) {
+	z, err := openContainer(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{name: path, o: o, zip: z}
+	if err := r.open(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Reader) open() error {
+	var err error
+	if r.area, err = parseArea(r.o.Range); err != nil {
+		return err
+	}
+	header, err := r.wantedHeader()
+	if err != nil {
+		return err
+	}
+	b, err := readBook(r.zip)
+	if err == nil {
+		r.sheet, err = b.pick(r.o.Sheet)
+	}
+	if err == nil {
+		r.note(b)
+		err = r.shared(b)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.name, err)
+	}
+	if err := r.survey(); err != nil {
+		return r.fail(0, err)
+	}
+	if err := r.readHeader(header); err != nil {
+		return r.fail(0, err)
+	}
+	r.base = r.zip.meter.read.Load()
+	if err := r.rewind(); err != nil {
+		return r.fail(0, err)
+	}
+	r.packed = r.body.packed
+	r.rest = r.zip.size - r.packed
+	return nil
+}
+
+// noHeader is the HeaderRow of a sheet without one.
+const noHeader = "none"
+
+// wantedHeader returns the row that HeaderRow names, 0 if it is to be found, and -1 if there is none.
+func (r *Reader) wantedHeader() (int, error) {
+	switch r.o.HeaderRow {
+	case "":
+		return 0, nil
+	case noHeader:
+		return -1, nil
+	}
+	n, err := strconv.Atoi(r.o.HeaderRow)
+	if err != nil || n < 1 || n > maxRow {
+		return 0, fmt.Errorf("header row %q is neither the number of a sheet's row nor %q", r.o.HeaderRow, noHeader)
+	}
+	if n < r.area.top || n > r.area.bottom {
+		return 0, fmt.Errorf("header row %d lies outside the range %s", n, r.o.Range)
+	}
+	return n, nil
+}
+
+// note writes down what the workbook says of its sheets.
+func (r *Reader) note(b *book) {
+	r.date1904 = b.date1904
+	r.evidence = Evidence{Sheet: r.sheet.name, Date1904: b.date1904}
+	var hidden, others int
+	for _, s := range b.sheets {
+		if s.kind != "worksheet" {
+			others++
+			continue
+		}
+		r.evidence.Sheets = append(r.evidence.Sheets, s.name)
+		if s.hidden {
+			hidden++
+		}
+	}
+	add := func(format string, args ...any) {
+		r.evidence.Notes = append(r.evidence.Notes, fmt.Sprintf(format, args...))
+	}
+	if r.sheet.hidden {
+		add("the sheet is hidden")
+	} else if hidden > 0 {
+		add("%d of %d worksheets are hidden", hidden, len(r.evidence.Sheets))
+	}
+	if others > 0 {
+		add("%d sheets hold charts or dialogs and no rows", others)
+	}
+	if b.date1904 {
+		add("days count from 1904-01-01")
+	}
+}
+
+// shared reads what all cells share: styles and strings.
+func (r *Reader) shared(b *book) (err error) {
+	if r.zip.has(b.styles) {
+		p, err := r.zip.open(b.styles)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = p.Close() }()
+		if r.styles, err = readStyles(p); err != nil {
+			return fmt.Errorf("part %s: %w", b.styles, err)
+		}
+	} else {
+		r.evidence.Notes = append(r.evidence.Notes, "the workbook has no styles: dates cannot be told from numbers")
+	}
+	if !r.zip.has(b.strings) {
+		r.strings = &table{}
+		return nil
+	}
+	p, err := r.zip.open(b.strings)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close() }()
+	if r.strings, err = readStrings(p, keepStrings); err != nil {
+		return fmt.Errorf("part %s: %w", b.strings, err)
+	}
+	return nil
+}
+
+// rewind opens the sheet from its beginning.
+func (r *Reader) rewind() error {
+	if r.body != nil {
+		_ = r.body.Close()
+		r.body = nil
+	}
+	if r.sheet.part == "" {
+		return errors.New("the workbook does not say where its rows are")
+	}
+	p, err := r.zip.open(r.sheet.part)
+	if err != nil {
+		return err
+	}
+	r.body = p
+	if r.cut, err = newCutter(p, window, "worksheet", "sheetData", "row"); err != nil {
+		return err
+	}
+	r.cut.numbered = true
+	return nil
+}
+
+// survey reads the sheet once without looking into its cells: to its end, or to the error that it ends with.
+func (r *Reader) survey() error {
+	if err := r.rewind(); err != nil {
+		return err
+	}
+	r.cut.measure = r.allColumns() && r.area.right == whole.right
+	var buf []byte
+	for {
+		var err error
+		if buf, _, err = r.cut.next(buf[:0]); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	r.width = r.cut.width
+	return nil
+}
