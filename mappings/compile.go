@@ -35,6 +35,9 @@ func Compile(m *Mapping, origin *record.Header, obj *schema.Object, o Options) (
 	if m.SkipWhen != "" {
 		p.skip = c.expression(m.SkipWhen, c.place("skip_when:"), nil, "skip_when", true)
 	}
+	if len(p.steps) == 0 && len(c.problems) == 0 {
+		c.add(c.place("fields"), "write field: column", "no field of %s is mapped", obj.Name)
+	}
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
@@ -340,6 +343,9 @@ func (c *compiler) entryOf(field string) *Entry {
 // required finds fields that every record of the mode needs and that nothing fills. What depends on the values of a
 // row is left to the checker.
 func (c *compiler) required() {
+	if len(c.m.Fields) == 0 && len(c.m.problems) > 0 {
+		return // the fields could not be read at all, which is reported
+	}
 	at := c.place("fields")
 	if at == (place{}) {
 		at = c.place("")

@@ -276,17 +276,17 @@ func choiceConverter(f *schema.Field) converter {
 // toList splits a text at ";", or reads it as a JSON array. Blanks around items go, and so do empty items and those
 // that stand in the list already.
 func toList(v record.Value) (record.Value, error) {
-	var items []string
+	var room [8]string
+	items := room[:0]
 	switch v.Kind() {
 	case record.JSON:
 		return v, fmt.Errorf("%s is a JSON object, not a list", transforms.Quote(v.Text()))
 	case record.Text:
 		s := v.Text()
 		if s[0] != '[' {
-			if !strings.Contains(s, ";") {
-				return record.ListOf([]string{s}), nil
+			for item := range strings.SplitSeq(s, ";") {
+				items = append(items, item)
 			}
-			items = strings.Split(s, ";")
 			break
 		}
 		list, err := record.ParseJSON([]byte(s))
@@ -316,9 +316,17 @@ func toList(v record.Value) (record.Value, error) {
 			}
 		}
 	default:
-		items = []string{v.Cell()}
+		items = append(items, v.Cell())
 	}
-	return record.ListOf(distinct(items)), nil
+	var text [128]byte
+	b := append(text[:0], '[')
+	for i, s := range distinct(items) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = record.AppendString(b, s)
+	}
+	return record.Of(record.List, string(append(b, ']'))), nil
 }
 
 // distinct trims items and drops the empty and the repeated ones, in place.

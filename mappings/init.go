@@ -7,11 +7,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/crmetl/crmetl/schema"
+	"github.com/crmetl/crmetl/transforms"
 )
 
 // Init writes a mapping for a file's columns, to be completed by hand: columns that have a field's name or alias are
 // mapped; the others stand as comments with the nearest field, and so do required fields that no column fits. samples
-// are some of the file's rows, to show what a column holds. Where it maps anything, the text is good for Parse.
+// are some of the file's rows, to show what a column holds. The text is good for Parse.
 func Init(w io.Writer, columns []string, samples [][]string, obj *schema.Object, target string, mode schema.Mode) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s from a file with %d columns. Lines that begin with # are proposals and notes.\n", oneLine(obj.Name), len(columns))
@@ -94,38 +95,4 @@ func short(s string) string {
 }
 
 // yamlText writes a text so that YAML reads the same text, as a key or as a value.
-func yamlText(s string) string {
-	bare := s != "" && s == strings.TrimSpace(s)
-	for i, r := range s {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
-		other := r >= '0' && r <= '9' || r == ' ' || r == '-' || r == '.' || r == '/'
-		if !letter && (i == 0 || !other) {
-			bare = false
-		}
-	}
-	switch strings.ToLower(s) {
-	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
-		bare = false
-	}
-	if bare {
-		return s
-	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == 0xfeff:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String() + `"`
-}
+func yamlText(s string) string { return transforms.One(s).String() }

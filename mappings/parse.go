@@ -167,12 +167,12 @@ func (p *parse) source(n *node) Source {
 }
 
 func (p *parse) fields(n *node) []Entry {
+	if n.kind == null {
+		return nil // every line is still a comment; Compile says what is missing
+	}
 	if n.kind != object {
 		p.add(n.at, "write field: column", "fields is %s, where field: column is needed", kindNames[n.kind])
 		return nil
-	}
-	if len(n.keys) == 0 {
-		p.add(n.at, "", "fields is empty")
 	}
 	entries := make([]Entry, 0, len(n.keys))
 	for i, k := range n.keys {
@@ -184,13 +184,14 @@ func (p *parse) fields(n *node) []Entry {
 func (p *parse) entry(key, n *node) Entry {
 	e := Entry{Field: key.text, at: map[string]place{"": key.at}}
 	before := len(p.problems)
-	defer func() { e.broken = len(p.problems) > before }()
 	if key.text == "" {
 		p.add(key.at, "", "a field has no name")
 	}
 	switch n.kind {
 	case null:
-		p.add(key.at, "write the column's name, or {value: …}", "field %s has no source", show(key.text))
+		if !n.bad {
+			p.add(key.at, "write the column's name, or {value: …}", "field %s has no source", show(key.text))
+		}
 		e.broken = true
 		return e
 	case scalar:
@@ -206,7 +207,9 @@ func (p *parse) entry(key, n *node) Entry {
 	for i, k := range n.keys {
 		e.at[k.text] = n.items[i].at
 	}
-	p.origin(&e, keys)
+	if !n.bad {
+		p.origin(&e, keys)
+	}
 	if k := keys["apply"]; k != nil {
 		e.Apply = p.apply(k)
 	}
@@ -229,7 +232,7 @@ func (p *parse) entry(key, n *node) Entry {
 	if k := keys["optional"]; k != nil {
 		e.Optional = p.choice(k, "optional", []string{"true", "false"}) == "true"
 	}
-	e.broken = len(p.problems) > before
+	e.broken = n.bad || len(p.problems) > before
 	return e
 }
 

@@ -18,8 +18,8 @@ import (
 const (
 	maxFile    = 1 << 20 // bytes
 	maxNesting = 24
-	maxNodes   = 100_000 // after aliases have been replaced by what they stand for
-	maxTokens  = 200_000
+	maxNodes   = 40_000 // after aliases have been replaced by what they stand for
+	maxTokens  = 30_000
 )
 
 // kind is what a node of a YAML file is.
@@ -39,10 +39,12 @@ type node struct {
 	kind  kind
 	text  string
 	plain bool // the scalar stands without quotes
+	bad   bool // a problem was reported here; what is missing because of it need not be reported too
 	at    place
 	place scalarPlace
 	keys  []*node // of an object, parallel to items
 	items []*node
+	lines map[string]int // of an object: where each key stands
 }
 
 // scalarPlace knows where the characters of a scalar stand in the file, so that a problem within an expression can be
@@ -151,23 +153,25 @@ func readYAML(f *finder, data []byte) (root *node) {
 	r := &yamlReader{finder: f, anchors: map[string]ast.Node{}, open: map[string]bool{}, lines: strings.Split(text, "\n")}
 	root = r.node(body, 0)
 	if r.count > maxNodes {
+		f.problems = nil
 		f.add(place{1, 1}, "", "the mapping has more than %d values once its aliases are replaced", maxNodes)
 		return nil
 	}
 	return root
 }
 
+// syntax reports what the parser says, at its place.
 func (f *finder) syntax(err error) {
+	at, message := place{1, 1}, err.Error()
 	var ye yaml.Error
 	if errors.As(err, &ye) {
-		if tk := ye.GetToken(); tk != nil && tk.Position != nil {
-			f.add(place{max(1, tk.Position.Line), max(1, tk.Position.Column)}, "", "%s", strings.ReplaceAll(ye.GetMessage(), "\t", "tab"))
-			return
-		}
-		f.add(place{1, 1}, "", "%s", ye.GetMessage())
-		return
+		at, message = placeOf(ye.GetToken()), ye.GetMessage()
 	}
-	f.add(place{1, 1}, "", "%v", err)
+	const most = 200
+	if len(message) > most {
+		message = strings.ToValidUTF8(message[:most], "") + "…"
+	}
+	f.add(at, "", "%s", message)
 }
 
 func badByte(data []byte) place {
@@ -290,8 +294,10 @@ func (r *yamlReader) node(n ast.Node, depth int) *node {
 		target, ok := r.anchors[name]
 		switch {
 		case !ok:
+			out.bad = true
 			r.add(out.at, "", "alias *%s stands for nothing; no &%s comes before it", name, name)
 		case r.open[name]:
+			out.bad = true
 			r.add(out.at, "", "alias *%s stands within &%s and would never end", name, name)
 		default:
 			at := out.at
@@ -299,6 +305,7 @@ func (r *yamlReader) node(n ast.Node, depth int) *node {
 			out.at = at
 		}
 	case *ast.TagNode:
+		out.bad = true
 		r.add(out.at, "leave it out; quote the value if it is a text", "tag %s is not needed in a mapping", n.Start.Value)
 		out = r.node(n.Value, depth+1)
 	default:
@@ -317,9 +324,11 @@ func nodeName(n ast.Node) string {
 func (r *yamlReader) pair(out *node, v *ast.MappingValueNode, depth int) {
 	switch v.Key.Type() {
 	case ast.MergeKeyType:
+		out.bad = true
 		r.add(placeOf(v.Key.GetToken()), "write the keys out", "merge keys (<<) are not part of mapping files")
 		return
 	case ast.MappingKeyType:
+		out.bad = true
 		r.add(placeOf(v.Key.GetToken()), "write key: value", "keys with ? are not part of mapping files")
 		return
 	}
@@ -331,12 +340,14 @@ func (r *yamlReader) pair(out *node, v *ast.MappingValueNode, depth int) {
 	if key.kind == null {
 		key.kind = scalar
 	}
-	for i, k := range out.keys {
-		if k.text == key.text {
-			r.add(key.at, fmt.Sprintf("it stands in line %d too; leave one of them", out.keys[i].at.line), "key %s stands twice", show(key.text))
-			return
-		}
+	if first, twice := out.lines[key.text]; twice {
+		r.add(key.at, fmt.Sprintf("it stands in line %d too; leave one of them", first), "key %s stands twice", show(key.text))
+		return
 	}
+	if out.lines == nil {
+		out.lines = map[string]int{}
+	}
+	out.lines[key.text] = key.at.line
 	out.keys = append(out.keys, key)
 	out.items = append(out.items, r.node(v.Value, depth+1))
 }

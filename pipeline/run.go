@@ -224,6 +224,9 @@ func (r *run) arrange(ctx context.Context, pieces <-chan *piece, loads, write ch
 				return err
 			}
 		}
+		if full {
+			break // what comes after the limit, be it a fault, is not looked at
+		}
 		if p.err != nil {
 			// The rows before the fault are good and go on their way; the fault ends the run.
 			return errors.Join(a.flush(), p.err)
@@ -231,11 +234,8 @@ func (r *run) arrange(ctx context.Context, pieces <-chan *piece, loads, write ch
 		if r.stopped() || ctx.Err() != nil {
 			return ErrStopped
 		}
-		if full {
-			break
-		}
 	}
-	if r.stopped() && !a.full {
+	if (r.stopped() || ctx.Err() != nil) && !a.full {
 		return ErrStopped
 	}
 	return a.end()
@@ -260,6 +260,8 @@ type group struct {
 	header *record.Header
 	origin *record.Header
 	cursor string
+
+	retired int64 // a row of it that an earlier attempt reported, 0 if there is none
 }
 
 // maxRetire bounds how many rows without work for the sink one batch carries along.
@@ -282,7 +284,9 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 		if a.o.History != nil {
 			switch a.o.History.Recall(row) {
 			case Retired:
-				// The rows of a group are counted to its end even if this one is done.
+				if err := a.place(b, row, true); err != nil {
+					return false, err
+				}
 				continue
 			case Unknown:
 				if row.Fate == record.Pending {
@@ -294,7 +298,7 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 			kept = append(kept, *row)
 			continue
 		}
-		if err := a.place(b, row); err != nil {
+		if err := a.place(b, row, false); err != nil {
 			return false, err
 		}
 	}
@@ -306,16 +310,23 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 			}
 		}
 	}
+	if a.o.Limit > 0 && a.num >= a.o.Skip+a.o.Limit {
+		a.full = true
+	}
 	return a.full, nil
 }
 
-// place puts one row into its group, or straight into the sink's next batch.
-func (a *arranger) place(b *record.Batch, row *record.Row) error {
-	if a.groups == nil || row.Fate == record.Skipped {
-		return a.add(b, *row)
+// place puts one row into its group, or straight into the sink's next batch. A row that is retired only marks its
+// group: what is left of it is no whole record.
+func (a *arranger) place(b *record.Batch, row *record.Row, retired bool) error {
+	key := ""
+	if a.groups != nil && row.Fate != record.Skipped {
+		key = a.o.Group.Key(row)
 	}
-	key := a.o.Group.Key(row)
 	if key == "" {
+		if retired {
+			return nil
+		}
 		return a.add(b, *row)
 	}
 	g := a.groups[key]
@@ -324,8 +335,12 @@ func (a *arranger) place(b *record.Batch, row *record.Row) error {
 		a.groups[key] = g
 	}
 	g.header, g.origin, g.cursor = b.Header, b.Origin, b.Cursor
-	g.rows = append(g.rows, *row)
-	a.waiting++
+	if retired {
+		g.retired = row.Num
+	} else {
+		g.rows = append(g.rows, *row)
+		a.waiting++
+	}
 	if row.Num >= a.o.Group.Last(key) {
 		delete(a.groups, key)
 		a.waiting -= len(g.rows)
@@ -352,7 +367,14 @@ func (a *arranger) addGroup(g *group) error {
 	}
 	for i := range g.rows {
 		row := &g.rows[i]
-		if bad != nil && row.Fate.Open() {
+		switch {
+		case !row.Fate.Open():
+		case bad == nil && g.retired == 0:
+		case row.Fate == record.Doubt:
+			row.Fate, row.Err = record.Unsure, fmt.Errorf("row %d of the same record is done, and what became of this one is not known", g.retired)
+		case bad == nil:
+			row.Reject(record.Problem{Rule: "group", Message: fmt.Sprintf("row %d of the same record was refused before the run was resumed, and a record is sent whole or not at all", g.retired)})
+		default:
 			row.Reject(record.Problem{Rule: "group", Message: fmt.Sprintf("row %d of the same record was refused, and a record is sent whole or not at all", bad.Num)})
 		}
 	}
@@ -372,7 +394,9 @@ func (a *arranger) add(from *record.Batch, row record.Row) error {
 		last := &a.out.Rows[len(a.out.Rows)-1]
 		isNew = last.Group != row.Group || !last.Fate.Open()
 	}
-	if a.out != nil && (a.out.Header != from.Header || isNew && a.open >= max(a.o.BatchSize, 1) || !isNew && row.Group == 0 && len(a.out.Rows) >= maxRetire) {
+	// Finished rows that travel along must neither pile up nor break up the sink's batches too early.
+	crowded := a.out != nil && len(a.out.Rows)-a.open >= max(maxRetire, 4*a.o.BatchSize) && (row.Group == 0 || row.Group == row.Num)
+	if a.out != nil && (a.out.Header != from.Header || isNew && a.open >= max(a.o.BatchSize, 1) || !isNew && crowded) {
 		if err := a.flush(); err != nil {
 			return err
 		}
@@ -406,7 +430,7 @@ func (a *arranger) end() error {
 	if len(a.groups) > 0 {
 		// A limit may cut a group: what has come of it is not the record that the file describes.
 		for _, g := range a.groups {
-			if !a.full {
+			if !a.full && len(g.rows) > 0 {
 				return fmt.Errorf("row %d: its group did not end where the first pass saw it end; the file changed while it was read", g.rows[0].Num)
 			}
 		}
@@ -461,7 +485,7 @@ func (a *arranger) send(b *record.Batch) error {
 // retire counts and reports the batches in file order. After an error it goes on counting, so that rows which were
 // written are accounted for.
 func (r *run) retire(loads <-chan *load) error {
-	var first error
+	var first, untold error
 	for l := range loads {
 		<-l.ready
 		if l.err != nil && first == nil {
@@ -475,9 +499,11 @@ func (r *run) retire(loads <-chan *load) error {
 				r.stop()
 			}
 		}
-		if r.o.Retire != nil {
-			if err := r.o.Retire(l.batch); err != nil && first == nil {
-				first = err
+		if r.o.Retire != nil && untold == nil { // a later row is never reported before an earlier one
+			if untold = r.o.Retire(l.batch); untold != nil {
+				if first == nil {
+					first = untold
+				}
 				r.stop()
 			}
 		}

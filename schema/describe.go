@@ -94,6 +94,9 @@ func (p *printer) vendor(v *Vendor) {
 	p.list("Notes", v.Notes)
 }
 
+// maxChoices is how many bytes of choices stand in the table of fields; more would push it off the screen.
+const maxChoices = 60
+
 func (p *printer) object(v *Vendor, o *Object) {
 	p.line("%s/%s: %s", v.Name, o.Name, o.Title)
 	if o.Doc != "" {
@@ -130,15 +133,22 @@ func (p *printer) object(v *Vendor, o *Object) {
 	p.table(rows)
 
 	p.line("\nFields")
-	rows = [][]string{{"NAME", "TYPE", "REQUIRED", "RULES", "ALSO KNOWN AS", "EXAMPLE"}}
+	rows = [][]string{{"NAME", "TYPE", "REQUIRED", "EXAMPLE", "RULES", "ALSO KNOWN AS"}}
+	var choices []string
 	for i := range o.Fields {
 		f := &o.Fields[i]
-		rows = append(rows, []string{f.Name, string(f.Type), requiredWords(o, f), ruleWords(o, f), strings.Join(f.Aliases, ", "), f.Example})
+		words := ruleWords(o, f)
+		if all := strings.Join(f.Values, ", "); len(all) > maxChoices {
+			words = strings.Replace(words, "one of "+all, fmt.Sprintf("one of %d choices, see below", len(f.Values)), 1)
+			choices = append(choices, f.Name+": "+all)
+		}
+		rows = append(rows, []string{f.Name, string(f.Type), requiredWords(o, f), f.Example, words, strings.Join(f.Aliases, ", ")})
 	}
 	p.table(rows)
 	if o.AnyField {
 		p.line("  Any other column passes under its own name.")
 	}
+	p.list("Choices", choices)
 	p.list("Limits", o.Limits)
 }
 
@@ -253,7 +263,7 @@ func ruleWords(o *Object, f *Field) string {
 	if f.NoExport {
 		list = append(list, "not exported")
 	}
-	if len(f.Modes) > 0 {
+	if limited(o, f) {
 		var m []string
 		for _, x := range f.Modes {
 			m = append(m, string(x))
@@ -278,6 +288,20 @@ func ruleWords(o *Object, f *Field) string {
 		}
 	}
 	return strings.Join(list, "; ")
+}
+
+// limited reports whether a field is taken in some modes only; that a delete takes little but the key goes without
+// saying.
+func limited(o *Object, f *Field) bool {
+	if len(f.Modes) == 0 || f.ReadOnly {
+		return false
+	}
+	for _, m := range o.Modes {
+		if m != Delete && !f.Takes(m) {
+			return true
+		}
+	}
+	return false
 }
 
 // phrase is a rule's words as they stand in a table: without the verb where it says nothing.

@@ -137,6 +137,15 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("the description lacks %q:\n%s", want, b.String())
 		}
 	}
+	long := acme()
+	long.Objects[0].Fields[5].Values = strings.Split(strings.Repeat("choice ", 20)+"last", " ")
+	b.Reset()
+	if err := Describe(&b, long, "people"); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); !strings.Contains(s, "one of 21 choices, see below") || !strings.Contains(s, "Choices\n  - color: choice, choice") {
+		t.Errorf("a long list of choices is not set apart:\n%s", s)
+	}
 	b.Reset()
 	if err := Describe(&b, acme(), ""); err != nil {
 		t.Fatal(err)

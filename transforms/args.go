@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // ArgKind says what an Args holds.
@@ -86,7 +87,7 @@ func yamlScalar(s string) string {
 	bare := s != "" && s == strings.TrimSpace(s)
 	for i, r := range s {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
-		if !letter && (i == 0 || !(r >= '0' && r <= '9' || r == '-')) {
+		if !letter && (i == 0 || !(r >= '0' && r <= '9' || r == '-' || r == ' ' || r == '.' || r == '/')) {
 			bare = false
 		}
 	}
@@ -97,7 +98,7 @@ func yamlScalar(s string) string {
 	if bare {
 		return s
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"

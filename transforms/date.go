@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -111,29 +112,38 @@ func (l layout) parse(s string, zone *time.Location) (time.Time, error) {
 	if t.Year() < 1000 {
 		return t, errors.New("the year has fewer than four digits")
 	}
-	back := canonical(timefmt.Format(t, l.head))
-	if !strings.HasPrefix(canonical(s), back) {
+	var given, back [64]byte
+	if !bytes.HasPrefix(canonical(given[:0], s), canonicalBytes(timefmt.AppendFormat(back[:0], t, l.head))) {
 		return t, errors.New("there is no such day or time")
 	}
 	return t, nil
 }
 
-// canonical writes a date so that two ways to write the same one are equal: small letters, no needless zeros and
-// blanks.
-func canonical(s string) string {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
+// canonical appends a date so that two ways to write the same one are equal: small letters, no needless zeros, one
+// blank for several.
+func canonical(dst []byte, s string) []byte {
+	return canonicalBytes(append(dst, s...))
+}
+
+// canonicalBytes is canonical in place.
+func canonicalBytes(s []byte) []byte {
+	b := s[:0]
+	for i, c := range s {
 		inNumber := len(b) > 0 && b[len(b)-1] >= '0' && b[len(b)-1] <= '9'
 		switch {
-		case c == '0' && !inNumber && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9', c == ' ' || c == '\t':
+		case c == '0' && !inNumber && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
 			continue
+		case c == ' ' || c == '\t':
+			if len(b) == 0 || b[len(b)-1] == ' ' {
+				continue
+			}
+			c = ' '
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
 		}
 		b = append(b, c)
 	}
-	return string(b)
+	return b
 }
 
 // dateArgs is what date and datetime take: a layout, several, or options.

@@ -84,6 +84,10 @@ var table = []Transform{
 		Examples: []Example{
 			{Args: One("%d/%m/%Y"), In: text("03/04/2025"), Out: date("2025-04-03")},
 			{Args: One("DD/MM/YYYY"), In: text("3/4/2025"), Out: date("2025-04-03")},
+			{Args: One("D M YYYY"), In: text("3 4 2025"), Out: date("2025-04-03")},
+			{Args: One("dddd, MMMM D, YYYY"), In: text("thursday, april 03, 2025"), Out: date("2025-04-03")},
+			{Args: One("dddd, MMMM D, YYYY"), In: text("Friday, April 3, 2025"), Error: "no such day"},
+			{Args: One("YYYYMMDD"), In: number("20250403"), Out: date("2025-04-03")},
 			{Args: One("DD/MM/YYYY"), In: text("31/02/2025"), Error: "no such day"},
 			{Args: One("DD/MM/YYYY"), In: text("03/04/25"), Error: "four digits"},
 			{Args: Many("D MMM YYYY", "YYYY-MM-DD"), In: text("2025-04-03"), Out: date("2025-04-03")},
@@ -98,6 +102,8 @@ var table = []Transform{
 		Doc: "reads a point in time as the layout writes it, without a layout as ISO 8601; without an offset it is in the zone, by default UTC",
 		Examples: []Example{
 			{Args: none.With("format", One("DD/MM/YYYY HH:mm")).With("zone", One("Asia/Dubai")), In: text("03/04/2025 18:30"), Out: datetime("2025-04-03T18:30:00+04:00")},
+			{Args: One("%d/%m/%Y %I:%M %p"), In: text("3/4/2025 6:30 pm"), Out: datetime("2025-04-03T18:30:00Z")},
+			{Args: One("%Y-%m-%d %H:%M:%S.%f %z"), In: text("2025-04-03 18:30:05.25 +0400"), Out: datetime("2025-04-03T18:30:05.25+04:00")},
 			{Args: One("%Y-%m-%d %H:%M:%S"), In: text("2025-04-03 18:30:05"), Out: datetime("2025-04-03T18:30:05Z")},
 			{In: text("2025-04-03 18:30"), Out: datetime("2025-04-03T18:30:00Z")},
 			{In: datetime("2025-04-03T18:30:00"), Out: datetime("2025-04-03T18:30:00Z")},

@@ -20,15 +20,15 @@ import (
 
 // Options say how a file is written.
 type Options struct {
-	Format    string         // csv, tsv, xlsx, jsonl; "" = by the name (also under .gz, .zst)
-	Delimiter string         // csv: one character, or \t, tab; "" = comma
-	BOM       bool           // csv, tsv: begin with a byte order mark, for Excel
-	Raw       bool           // jsonl: the first cell of each row is JSON, a line of its own
-	Nested    bool           // jsonl: dots in names are nesting
-	Sheet     string         // xlsx: name of the sheet
-	Header    *record.Header // the columns
-	Types     []record.Kind  // xlsx: what the columns hold, as a hint
-	Stdout    io.Writer      // where "-" goes
+	Format    string                                               // csv, tsv, xlsx, jsonl; "" = by the name (also under .gz, .zst)
+	Delimiter string                                               // csv: one character, or \t, tab; "" = comma
+	BOM       bool                                                 // csv, tsv: begin with a byte order mark, for Excel
+	Raw       bool                                                 // jsonl: the first cell of each row is JSON, a line of its own
+	Nested    bool                                                 // jsonl: dots in names are nesting
+	Record    func(dst []byte, rows []*record.Row) ([]byte, error) // jsonl: renders each record, one row or the rows of a group
+	Sheet     string                                               // xlsx: name of the sheet
+	Header    *record.Header                                       // the columns
+	Stdout    io.Writer                                            // where "-" goes
 }
 
 // Writer is a file on its way. As a Step it renders batches, on any worker, after all other steps; as a Sink it puts
@@ -140,7 +140,7 @@ func newCSV(out io.Writer, o Options) (encoder, error) {
 }
 
 func newJSONL(out io.Writer, o Options) (encoder, error) {
-	return jsonl.New(out, jsonl.Options{Header: o.Header, Raw: o.Raw, Nested: o.Nested})
+	return jsonl.New(out, jsonl.Options{Header: o.Header, Raw: o.Raw, Nested: o.Nested, Record: o.Record})
 }
 
 func newXLSX(out io.Writer, o Options) (encoder, error) {

@@ -261,7 +261,7 @@ func (s *session) connectError(err error, t *target) error {
 		return err
 	case e.Class == api.Auth || e.Class == api.Permission:
 		return hinted(exitUsage, fmt.Errorf("%s refused the credentials: %w", t.vendor.Title, err), fmt.Sprintf("check them with: crmetl ping %s", name))
-	case e.Class == api.Setup || e.Class == api.NotFound || e.Class == api.Blocked || e.Class == api.Protocol:
+	case e.Class == api.Setup || e.Class == api.Blocked:
 		return hinted(exitUsage, fmt.Errorf("%s: %w", t.vendor.Title, err), where)
 	}
 	return err

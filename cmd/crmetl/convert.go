@@ -11,7 +11,6 @@ import (
 	"github.com/crmetl/crmetl/mappings"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
-	"github.com/crmetl/crmetl/schema"
 	"github.com/crmetl/crmetl/writers"
 )
 
@@ -19,9 +18,11 @@ import (
 type convertFlags struct {
 	readFlags
 	mapFlags
-	to, rejected, toFormat string
-	limit, skip            int64
-	workers                int
+	to, rejected          string
+	toFormat, toDelimiter string
+	bom                   bool
+	limit, skip           int64
+	workers               int
 }
 
 func (a *app) convertCommand() *cobra.Command {
@@ -44,6 +45,8 @@ checked as for an import, and written as the vendor's records (JSON Lines: the p
 	fs.StringVar(&f.to, "to", "", "map and check the rows for this `TARGET`")
 	fs.StringVar(&f.rejected, "rejected", "", "write refused rows to this `FILE` (default: OUT.rejected.csv)")
 	fs.StringVar(&f.toFormat, "to-format", "", "the format of OUT: csv, tsv, xlsx or jsonl (default: by its name)")
+	fs.StringVar(&f.toDelimiter, "to-delimiter", "", "the `CHARACTER` between cells of a CSV OUT (default: comma)")
+	fs.BoolVar(&f.bom, "bom", false, "begin a CSV OUT with a byte order mark, for Excel")
 	fs.Int64Var(&f.limit, "limit", 0, "convert `N` rows at most")
 	fs.Int64Var(&f.skip, "skip", 0, "pass over the first `N` rows")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that read and map (default: one a processor)")
@@ -91,7 +94,7 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	if err != nil {
 		return errors.Join(usage(err), r.Close())
 	}
-	wo := writers.Options{Format: f.toFormat, Header: r.Header(), Stdout: a.stdout}
+	wo := writers.Options{Format: f.toFormat, Delimiter: f.toDelimiter, BOM: f.bom, Header: r.Header(), Stdout: a.stdout}
 	var steps []pipeline.Step
 	if re != nil {
 		steps = re.steps
@@ -100,25 +103,18 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 			o.BatchSize = 1
 		}
 	}
+	if re != nil && format == "jsonl" {
+		if wo.Record, err = re.target.via.Payloads(re.target.object.Name, re.load); err != nil {
+			return errors.Join(usage(err), r.Close())
+		}
+	}
 	w, err := writers.Create(out, wo)
 	if err != nil {
 		return errors.Join(usage(err), r.Close())
 	}
-	sink := pipeline.Sink(w)
-	if re != nil && format == "jsonl" && re.target.via.Payloads != nil {
-		payload, err := re.target.via.Payloads(re.target.object.Name, re.load)
-		if err != nil {
-			return errors.Join(usage(err), w.Close(), r.Close())
-		}
-		if o.Group == nil {
-			steps = append(steps[:len(steps):len(steps)], &payloadStep{payload})
-		} else {
-			sink = &payloadSink{Writer: w, step: &payloadStep{payload}}
-		}
-	} else if o.Group == nil {
+	if o.Group == nil {
+		// Groups exist only in front of the sink, which then renders by itself.
 		steps = append(steps[:len(steps):len(steps)], w)
-	} else {
-		sink = &payloadSink{Writer: w, step: w}
 	}
 	if f.rejected == "" {
 		f.rejected = out + ".rejected.csv"
@@ -128,7 +124,7 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	}
 	refused := newRejects(f.rejected, r.Header())
 	o.Retire = refused.retire
-	counts, err := pipeline.Run(ctx, r, steps, sink, o)
+	counts, err := pipeline.Run(ctx, r, steps, w, o)
 	if e := refused.close(); err == nil {
 		err = e
 	}
@@ -177,30 +173,6 @@ func (a *app) recipeFor(origin *record.Header, f *convertFlags, m *mappings.Mapp
 		return nil, err
 	}
 	return a.compile(t, origin, &f.mapFlags, m, text)
-}
-
-// payloadStep renders each record as the vendor's request body, a line each.
-type payloadStep struct{ payload schema.Payloads }
-
-func (p *payloadStep) Apply(b *record.Batch) error {
-	return eachRecord(b, func(rows []*record.Row) error {
-		out, err := p.payload(b.Out, rows)
-		b.Out = append(out, '\n')
-		return err
-	})
-}
-
-// payloadSink renders a batch just before it is written: groups exist only there.
-type payloadSink struct {
-	writers.Writer
-	step pipeline.Step
-}
-
-func (s *payloadSink) Write(ctx context.Context, b *record.Batch) error {
-	if err := s.step.Apply(b); err != nil {
-		return err
-	}
-	return s.Writer.Write(ctx, b)
 }
 
 func sameFile(a, b string) bool {

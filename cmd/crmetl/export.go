@@ -170,7 +170,7 @@ func (a *app) export(ctx context.Context, targetName, file string, f *exportFlag
 	began := time.Now().UTC()
 	src, err := conn.Source(ctx, t.object.Name, q)
 	if err != nil {
-		return s.connectError(err, t)
+		return notWritten(file, s.connectError(err, t))
 	}
 	steps, w, err := a.exportSteps(src.Header(), t, file, f)
 	if err != nil {
@@ -227,6 +227,9 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 	if dir == "" {
 		dir = filepath.Join(runsRoot(), id)
 	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return errors.Join(usage(fmt.Errorf("run folder: %w", err)), src.Close(), w.Close())
+	}
 	sum := report.Summary{Run: id, Command: "export", Source: x.target.name, Target: x.file, StartedAt: x.began}
 	p, err := x.newProgress("exporting", 0, 0)
 	if err != nil {
@@ -259,7 +262,7 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 		sum.Status, code, err = "interrupted", x.interruptCode(), fmt.Errorf("interrupted: %s was not written", x.file)
 	default:
 		sum.Status, code = "failed", exitFailed
-		err = fmt.Errorf("%w (%s was not written)", x.connectError(err, x.target), x.file)
+		err = notWritten(x.file, x.connectError(err, x.target))
 		var e *exitError
 		if errors.As(err, &e) {
 			code = e.code
@@ -283,6 +286,18 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 		err = &exitError{code: code}
 	}
 	return err
+}
+
+// notWritten says that an error left no file.
+func notWritten(file string, err error) error {
+	if file == "-" {
+		return err
+	}
+	var e *exitError
+	if errors.As(err, &e) && e.err != nil {
+		return &exitError{code: e.code, err: fmt.Errorf("%w; %s was not written", e.err, file), hint: e.hint}
+	}
+	return fmt.Errorf("%w; %s was not written", err, file)
 }
 
 // remember notes when a good export began, for --since last.

@@ -175,6 +175,7 @@ func (a *app) compile(t *target, origin *record.Header, f *mapFlags, given *mapp
 	if err != nil {
 		return nil, usage(err)
 	}
+	checker.Columns = r.program.Columns()
 	if r.key != "" && r.mode == schema.Upsert && r.program.Header().Index(r.key) < 0 {
 		hint := "map a column to it"
 		if near, ok := schema.Nearest(r.key, r.program.Header().Names()); ok {

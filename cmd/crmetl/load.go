@@ -183,7 +183,7 @@ func (a *app) importFile(ctx context.Context, file, targetName string, f *loadFl
 	}
 	spool := ""
 	made := false
-	if file == "-" {
+	if file == "-" && f.format != "" {
 		// A run reads its source more than once, and a resumed one again: standard input stays in the run's folder.
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return usage(fmt.Errorf("run folder: %w", err))

@@ -135,14 +135,14 @@ func (s *customerSink) find(ctx context.Context, row *record.Row, print uint64, 
 // window is what a lookup has to expect: from when on records count, and how many of those that look like the row
 // are known to be others'.
 type window struct {
-	from    time.Time
+	since   time.Time // see earliest, which is asked after the vendor's answer has told its time
 	others  int64
 	perhaps int64
 	blind   bool // others' records may be there that nobody has counted
 }
 
 func (s *customerSink) expect(row *record.Row, print uint64, since time.Time) (window, error) {
-	w := window{from: s.conn.earliest(since)}
+	w := window{since: since}
 	mine := s.twins.of(print)
 	w.others, w.perhaps = int64(mine.n), int64(mine.perhaps)
 	if c, ok := s.ledger.(counter); ok {
@@ -151,16 +151,16 @@ func (s *customerSink) expect(row *record.Row, print uint64, since time.Time) (w
 			return w, err
 		}
 		if w.others = n; n > 0 {
-			w.from = s.conn.earliest(s.load.Started)
+			w.since = s.load.Started
 		}
 		return w, nil
 	}
 	w.blind = row.Fate == record.Doubt
 	if mine.n > 0 {
-		if time.Unix(mine.last, 0).Add(2 * time.Minute).Before(w.from) {
-			w.others = 0
+		if time.Unix(mine.last, 0).Add(2 * time.Minute).Before(s.conn.earliest(since)) {
+			w.others = 0 // so long ago that they can't be taken for this one
 		} else {
-			w.from = s.conn.earliest(time.Unix(mine.first, 0))
+			w.since = time.Unix(mine.first, 0)
 		}
 	}
 	return w, nil
@@ -175,7 +175,7 @@ func (s *customerSink) look(ctx context.Context, row *record.Row, print uint64, 
 	var hits []hit
 	var doubtful []string // records like the row that something else may explain
 	path, what := s.searchFor(row, try)
-	err := s.conn.each(ctx, path, func(rec string) error {
+	err := s.conn.each(ctx, path, func(rec *scanner) error {
 		r, err := s.layout.parseRemote(rec)
 		if err != nil {
 			return err
@@ -185,7 +185,7 @@ func (s *customerSink) look(ctx context.Context, row *record.Row, print uint64, 
 			return nil
 		}
 		at, dated := s.conn.when(r.created)
-		if dated && at.Before(w.from) {
+		if dated && at.Before(s.conn.earliest(w.since)) {
 			return nil
 		}
 		if other := s.layout.printRemote(&r); other != print {
@@ -288,7 +288,7 @@ func (s *customerSink) findKey(ctx context.Context, row *record.Row, key string)
 	return s.patient(ctx, func(try int) (finding, error) {
 		path, what := s.searchFor(row, try)
 		var ids []string
-		err := s.conn.each(ctx, path, func(rec string) error {
+		err := s.conn.each(ctx, path, func(rec *scanner) error {
 			r, err := s.layout.parseRemote(rec)
 			if err == nil && s.layout.remoteKey(&r) == key {
 				ids = append(ids, strings.Clone(r.id))

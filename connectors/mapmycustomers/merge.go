@@ -17,9 +17,13 @@ import (
 // that it does not mention or empties them; if it empties them, one customer is put right again and the run ends,
 // before it does so to all.
 type mergeCheck struct {
-	mu   sync.Mutex
-	done bool
+	mu    sync.Mutex
+	looks int // customers that were read before their update
+	done  bool
 }
+
+// maxLooks is how many customers are looked at for one that has a field to lose.
+const maxLooks = 20
 
 // keeps are fields whose change says nothing: the vendor counts, dates or derives them.
 var keeps = []string{"id", "createdAt", "updatedAt", "lastVisit", "numVisits", "notes", "latitude", "longitude", fieldFile}
@@ -40,10 +44,13 @@ func (m *mergeCheck) begin(ctx context.Context, s *customerSink, id string) (aft
 		}
 	}
 	before, err := s.values(ctx, id, rest)
-	if err != nil || before == nil {
+	m.looks++
+	m.done = len(rest) == 0 || m.looks == maxLooks
+	tells := slices.ContainsFunc(rest, func(f schema.Field) bool { return f.Type != schema.Enum && norm(&f, before[f.Name]) != "" })
+	if err != nil || !tells {
 		m.mu.Unlock()
 		if isNotFound(err) || err == nil {
-			return pass, nil // there is nothing to watch; the next row is as good
+			return pass, nil // it has nothing to lose
 		}
 		return nil, err
 	}
@@ -59,18 +66,22 @@ func (m *mergeCheck) begin(ctx context.Context, s *customerSink, id string) (aft
 		}
 		var lost []schema.Field
 		for _, f := range rest {
-			if v, there := now[f.Name]; there && norm(&f, v) == "" && norm(&f, before[f.Name]) != "" {
+			v, there := now[f.Name]
+			is, was := norm(&f, v), norm(&f, before[f.Name])
+			if there && was != "" && is != was && (is == "" || f.Type == schema.Enum) {
 				lost = append(lost, f)
 			}
 		}
 		if len(lost) == 0 {
 			return nil
 		}
-		return s.putBack(ctx, row, id, lost, before)
+		err = s.putBack(ctx, row, id, lost, before)
+		s.halt(err)
+		return err
 	}, nil
 }
 
-// values reads some fields of a customer; nil if none of them has a value.
+// values reads some fields of a customer.
 func (s *customerSink) values(ctx context.Context, id string, fields []schema.Field) (map[string]record.Value, error) {
 	if len(fields) == 0 {
 		return nil, nil

@@ -110,7 +110,7 @@ func customersObject() schema.Object {
 			{Name: "state", Type: schema.Text, Modes: writes, Aliases: []string{"Province", "Region"}, Doc: "state or region; the samples write it in full", Source: srcCreate, Example: "Ohio"},
 			{Name: "zip", Type: schema.Text, Modes: writes, Aliases: []string{"Zip Code", "Postal Code", "Postcode"}, Doc: "postal code, as text: leading zeros stay", Source: srcGuess, Example: "44274"},
 			{Name: "country", Type: schema.Text, Modes: writes, Doc: "the country; the samples write it in full", Source: srcGuess, Example: "United States"},
-			{Name: "email", Type: schema.Email, Rules: "email", Modes: writes, Aliases: []string{"E-mail", "Email Address", "E-mail Address"}, Doc: "e-mail address; the vendor's search does not look at it", Source: srcGuess, Example: "jim@miller.example"},
+			{Name: "email", Type: schema.Email, Rules: "email", Modes: writes, Aliases: []string{"Email Address"}, Doc: "e-mail address; the vendor's search does not look at it", Source: srcGuess, Example: "jim@miller.example"},
 			{Name: "phone", Type: schema.Phone, Modes: writes, Aliases: []string{"Phone Number", "Telephone", "Mobile"}, Doc: "phone number, as text", Source: srcGuess, Example: "432-456-7891"},
 			{Name: "color", Type: schema.Enum, Values: colours(), Same: map[string]string{"gray": "grey"}, Modes: writes,
 				Aliases: []string{"Colour", "Pin Color", "Pin Colour"}, Doc: "the pin's colour", Source: "GET /user: colors", Example: "red"},

@@ -322,7 +322,7 @@ func (s *customerSink) get(ctx context.Context, id string) (r remote, ok bool, e
 		return r, false, nil
 	}
 	if err == nil {
-		r, err = s.layout.parseRemote(string(body))
+		r, err = s.layout.parseRemote(&scanner{s: string(body)})
 	}
 	return r, err == nil, err
 }

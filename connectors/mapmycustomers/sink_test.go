@@ -140,6 +140,7 @@ func TestSink(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			f := newFake(t)
 			if tt.have != nil {
 				tt.have(f)

@@ -33,7 +33,7 @@ func (c *Conn) Source(ctx context.Context, object string, q schema.Query) (pipel
 	if err := supported(o, q); err != nil {
 		return nil, err
 	}
-	s := &source{q: q, fields: newDecoder(o, q)}
+	s := &source{fields: newDecoder(o, q)}
 	var err error
 	switch {
 	case q.ID != "":
@@ -70,7 +70,7 @@ func supported(o *schema.Object, q schema.Query) error {
 	case q.Sort != "":
 		return fmt.Errorf("sort %s: Map My Customers offers no sorting; export everything and sort the file", q.Sort)
 	case q.Expand:
-		return fmt.Errorf("Map My Customers has nothing to expand in %s", o.Name)
+		return fmt.Errorf("expand: Map My Customers has nothing to expand in %s", o.Name)
 	case q.ID != "" && !o.Export.ByID:
 		return fmt.Errorf("%s has no export by id; only customers has", o.Name)
 	case q.Search != "" && !o.Export.Search:
@@ -122,7 +122,6 @@ func groupRecords(names []string) string {
 
 // source reads one list.
 type source struct {
-	q      schema.Query
 	fields *decoder
 	what   string // the list's name, for messages
 	in     io.Reader
@@ -360,14 +359,15 @@ func (d *decoder) wanted(cells []record.Value) bool {
 	return err != nil || !t.Before(d.since)
 }
 
-// each calls f with every record of a list, in order, without holding the list. It reads the list once: an error
-// after some records leaves it to the caller to forget them and begin again.
-func (c *Conn) each(ctx context.Context, path string, f func(rec string) error) error {
+// each calls f at every record of a list, in order, without holding the list; f reads the record. The list is read
+// once: an error after some records leaves it to the caller to forget them and begin again.
+func (c *Conn) each(ctx context.Context, path string, f func(rec *scanner) error) error {
 	s := &source{fields: &decoder{}}
 	if err := c.open(ctx, s, path); err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }() // what could go wrong was seen while reading
+	s.what = "while the list was read"
 	chunk := &pipeline.Chunk{}
 	for {
 		err := s.Next(ctx, chunk)
@@ -379,11 +379,7 @@ func (c *Conn) each(ctx context.Context, path string, f func(rec string) error) 
 		}
 		p := &scanner{s: string(chunk.Data)}
 		for p.next() != 0 {
-			rec, err := p.skip(0)
-			if err == nil {
-				err = f(rec)
-			}
-			if err != nil {
+			if err := f(p); err != nil {
 				return broken(err, "GET "+path)
 			}
 			if p.next() == ',' {

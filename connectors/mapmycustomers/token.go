@@ -55,6 +55,7 @@ func (c *credentials) guard(r *api.Request) {
 			return err
 		}
 		used = t
+		c.learn(t)
 		h.Header.Set("Authorization", "Bearer "+t.Value)
 		return nil
 	}
@@ -119,8 +120,6 @@ func (c *credentials) dated(token string, asked, answered time.Time) api.Token {
 	issued, notBefore, expires := claims(token)
 	if issued.IsZero() {
 		issued = asked // as if the clocks agreed
-	} else {
-		c.behind(asked.Sub(issued))
 	}
 	if life := expires.Sub(issued); !expires.IsZero() && life > 0 {
 		t.Expires = asked.Add(life)
@@ -129,6 +128,13 @@ func (c *credentials) dated(token string, asked, answered time.Time) api.Token {
 		t.NotBefore = answered.Add(wait)
 	}
 	return t
+}
+
+// learn compares the vendor's clock with ours, as they stood when a token was issued.
+func (c *credentials) learn(t api.Token) {
+	if issued, _, _ := claims(t.Value); !issued.IsZero() && !t.Issued.IsZero() {
+		c.behind(t.Issued.Sub(issued))
+	}
 }
 
 // claims reads iat, nbf and exp of a JSON Web Token; zero times are what it does not tell.

@@ -48,7 +48,7 @@ func (s *customerSink) build(ctx context.Context) (*index, error) {
 	for try := 1; ; try++ {
 		ix := newIndex()
 		r := remote{}
-		err := s.conn.each(ctx, "/customers", func(rec string) error {
+		err := s.conn.each(ctx, "/customers", func(rec *scanner) error {
 			if err := s.layout.parseInto(&r, rec); err != nil {
 				return err
 			}

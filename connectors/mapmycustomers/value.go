@@ -175,23 +175,22 @@ type remote struct {
 }
 
 // parseRemote reads one record of the vendor's list.
-func (l *layout) parseRemote(rec string) (remote, error) {
+func (l *layout) parseRemote(rec *scanner) (remote, error) {
 	var r remote
 	err := l.parseInto(&r, rec)
 	return r, err
 }
 
 // parseInto does what parseRemote does, in memory that is used again.
-func (l *layout) parseInto(r *remote, rec string) error {
+func (l *layout) parseInto(r *remote, rec *scanner) error {
 	values := r.values
 	if values == nil {
 		values = make([]record.Value, len(l.fields))
 	}
 	clear(values)
 	*r = remote{values: values, points: -1}
-	p := &scanner{s: rec}
-	return p.object(0, func(key string) error {
-		v, err := p.value()
+	return rec.object(0, func(key string) error {
+		v, err := rec.value()
 		if err != nil {
 			return err
 		}

@@ -209,20 +209,20 @@ func (s *wholes) checkRoute(ctx context.Context, res result, r route, print uint
 		}
 		others /= int64(len(rows))
 	}
-	from := s.conn.earliest(res.since)
+	since := res.since
 	if others > 0 {
-		from = s.conn.earliest(s.load.Started)
+		since = s.load.Started
 	}
 	var ids []string
 	for try := 0; ; try++ {
 		ids = ids[:0]
 		near := 0
-		err := s.conn.each(ctx, "/routes", func(rec string) error {
+		err := s.conn.each(ctx, "/routes", func(rec *scanner) error {
 			x, err := s.layout.parseRemote(rec)
 			if err != nil || strings.TrimSpace(x.routeName) != r.name {
 				return err
 			}
-			if at, dated := s.conn.when(x.created); dated && at.Before(from) {
+			if at, dated := s.conn.when(x.created); dated && at.Before(s.conn.earliest(since)) {
 				return nil
 			}
 			if x.points != len(r.ids) {

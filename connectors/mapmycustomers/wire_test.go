@@ -18,13 +18,15 @@ import (
 	"github.com/crmetl/crmetl/schema"
 )
 
-func wire(t *testing.T, name string) string {
+func wire(t testing.TB, name string) string { return string(readWire(t, name)) }
+
+func readWire(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "wire", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	return b
 }
 
 const pdf = "%PDF-1.4\nan attachment"

@@ -28,13 +28,17 @@ type Config struct {
 	Vendor     string        // for messages: "Map My Customers"
 	Base       *url.URL      // what request paths are appended to
 	Account    string        // who we are there, without secrets: rate and tokens are kept by host and account
-	Rate       float64       // request starts a second, never exceeded in any one second; 0 means no limit
-	Timeout    time.Duration // of one call, and between two reads of a streamed answer
+	Rate       float64       // request starts a second, never exceeded in any one second (2.5 is 3 in any 1.2 s); 0: no limit
+	Timeout    time.Duration // of connecting, of one call, and between two reads of a streamed answer; 0 means 30 s
 	Attempts   int           // tries per call; 0 means 6
 	MaxAnswer  int64         // bytes of an answer that is read whole; 0 means 16 MiB
 	Secrets    []string      // never shown: replaced in every error and log line
 	RetryDelay time.Duration // first delay of the backoff; 0 means 1 s
 	Renewals   int           // how often a call may ask Request.Renew; 0 means 1
+
+	// Throttled, if set, knows the vendor's own way to say "too fast" among answers of 400 and above; such an answer
+	// counts as a 429: not applied, and the account waits.
+	Throttled func(*Response) bool
 }
 
 // Request is one call.
@@ -48,8 +52,8 @@ type Request struct {
 	Idempotent bool // repeating it after an unknown outcome does no harm
 	NoPace     bool // not under the vendor's rate (a token call of another host)
 
-	// Sending is called when the call is about to leave, after all waiting, before each attempt. An error keeps
-	// the attempt back.
+	// Sending is called when the call is about to leave, before each attempt, after all waiting but for a last
+	// fraction of the way to its start. An error keeps the attempt back.
 	Sending func() error
 	// Undone is called after an attempt, announced by Sending, that is known to have had no effect and to say nothing
 	// about the record: it never left, or was turned away (429, 503, 401, 403, a redirect). It is not called after an

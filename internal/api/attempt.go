@@ -178,8 +178,9 @@ func (a *attempt) exchange(hr *http.Request, take func(*attempt, *http.Response)
 	}
 	body, _ := a.readAll(resp, maxErrorBody) // what has come of an error's words is enough
 	_ = resp.Body.Close()
-	v := judge(resp.StatusCode, resp.Header, body, hr.URL, time.Now())
-	v.answer = &Response{Status: resp.StatusCode, Header: resp.Header, Body: body}
+	got := &Response{Status: resp.StatusCode, Header: resp.Header, Body: body}
+	v := judge(got, hr.URL, c.c.Throttled, time.Now())
+	v.answer = got
 	return v
 }
 

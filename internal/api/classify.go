@@ -57,11 +57,17 @@ const (
 	refused               // the vendor looked at it and said no: the caller settles that
 )
 
-// judge classifies an answer that is not a success.
-func judge(status int, h http.Header, body []byte, base *url.URL, now time.Time) *verdict {
+// judge classifies an answer that is not a success. base is what was asked, throttled may be nil.
+func judge(got *Response, base *url.URL, throttled func(*Response) bool, now time.Time) *verdict {
+	status, h, body := got.Status, got.Header, got.Body
+	tooFast := status == http.StatusTooManyRequests || status >= 400 && throttled != nil && throttled(got)
 	v := &verdict{status: status, message: message(h, body)}
 	set := func(c Class, e effect) { v.class, v.effect = c, e }
 	switch {
+	case tooFast:
+		set(Limited, none)
+		v.again, v.account = true, true
+		v.rest, v.told = retryAfter(h, now)
 	case status >= 300 && status < 400:
 		set(Setup, none)
 		v.message = redirected(h, base)
@@ -85,10 +91,6 @@ func judge(status int, h http.Header, body []byte, base *url.URL, now time.Time)
 	case status == http.StatusTooEarly:
 		set(Transient, none)
 		v.again = true
-	case status == http.StatusTooManyRequests:
-		set(Limited, none)
-		v.again, v.account = true, true
-		v.rest, v.told = retryAfter(h, now)
 	case status == http.StatusServiceUnavailable:
 		set(Transient, none)
 		v.again, v.account, v.outage = true, true, true

@@ -195,7 +195,7 @@ func (c *Client) call(ctx context.Context, r *Request, take func(*attempt, *http
 		if v.effect == unknown && !harmless {
 			maybe = true
 		}
-		if v.status == http.StatusTooManyRequests {
+		if v.class == Limited {
 			c.throttled.Add(1)
 		}
 		if v.effect == none && v.sending && r.Undone != nil {

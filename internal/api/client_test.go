@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -389,6 +390,68 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// TestThrottled believes a vendor's own way to say "too fast".
+func TestThrottled(t *testing.T) {
+	var arrived atomic.Int64
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch arrived.Add(1) {
+		case 1:
+			answer(500, "", `{"message":"Database Access Limit Exceeded"}`)(w, r)
+		case 3:
+			answer(500, "", `{"message":"something else"}`)(w, r)
+		}
+	})
+	cl := testClient(t, srv.URL, func(c *Config) {
+		c.Throttled = func(a *Response) bool { return a.Status == 500 && bytes.Contains(a.Body, []byte("Limit Exceeded")) }
+	})
+	var told calls
+	r := told.watch(&Request{Op: "POST", Method: "POST"})
+	if _, err := cl.Do(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if told.String() != su+" "+s || cl.Stats().Throttled != 1 {
+		t.Errorf("told %q, %+v", told.String(), cl.Stats())
+	}
+	_, err := cl.Do(t.Context(), r)
+	check(t, err, Transient, 500, true, "something else")
+}
+
+// TestPaused keeps calls that have not been announced yet from being so while the account is paused.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	var arrived atomic.Int64
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if arrived.Add(1) == 1 {
+			answer(429, "Retry-After: 1", "")(w, r)
+		}
+	})
+	begin := time.Now()
+	cl := testClient(t, srv.URL, func(c *Config) { c.Rate = 20 })
+	var told calls
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			if _, err := cl.Do(t.Context(), told.watch(&Request{Op: "POST", Method: "POST"})); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(600 * time.Millisecond)
+	if n := arrived.Load(); n != 1 {
+		t.Errorf("%d arrived during the pause", n)
+	}
+	wg.Wait()
+	if took := time.Since(begin); took < time.Second || took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if n := strings.Count(told.String(), "sending"); n > 8 {
+		t.Errorf("announced %d times: %s", n, told.String())
+	}
+	if arrived.Load() != 7 {
+		t.Errorf("%d arrived", arrived.Load())
+	}
+}
+
 // TestCircuit refuses calls after many failures on end, and takes up again after a success.
 func TestCircuit(t *testing.T) {
 	var down atomic.Bool
@@ -505,7 +568,7 @@ func TestSecretsStayIn(t *testing.T) {
 	var log bytes.Buffer
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(400)
-		fmt.Fprintf(w, `{"message":%q,"errors":[%q,%q,%q]}`, "you sent "+r.Header.Get("Authorization"),
+		_, _ = fmt.Fprintf(w, `{"message":%q,"errors":[%q,%q,%q]}`, "you sent "+r.Header.Get("Authorization"),
 			"key "+r.Header.Get("X-Api-Key"), "q "+r.URL.RawQuery, "plain "+r.URL.Query().Get("p"))
 	})
 	cl := testClient(t, srv.URL, func(c *Config) {
@@ -531,4 +594,3 @@ func TestSecretsStayIn(t *testing.T) {
 		t.Errorf("log: %s", log.String())
 	}
 }
-

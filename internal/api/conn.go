@@ -22,14 +22,14 @@ type conn struct {
 
 	mu     sync.Mutex
 	gate   func(closed <-chan struct{}) error // asked before the first byte of the request
-	left   func(at time.Time)                 // told when it went
+	left   func(at time.Time)                 // told when it had gone
 	begun  bool                               // a byte of the request may have left
 	dead   bool                               // nothing may leave any more
 	closed chan struct{}
 	once   sync.Once
 }
 
-// arm prepares the connection for a request: gate is asked before its first byte, left is told when that went.
+// arm prepares the connection for a request: gate is asked before its first byte, left is told when that has gone.
 func (c *conn) arm(gate func(<-chan struct{}) error, left func(time.Time)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,7 +67,6 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 	c.begun = true
 	c.mu.Unlock()
-	at := time.Now()
 	n, err := c.Conn.Write(b)
 	if gate == nil {
 		return n, err
@@ -77,7 +76,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		c.begun = false
 		c.mu.Unlock()
 	} else if left != nil {
-		left(at)
+		left(time.Now()) // after the write: rather too late than too early, should we have been held up in between
 	}
 	return n, err
 }

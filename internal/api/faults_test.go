@@ -124,4 +124,3 @@ func TestFaults(t *testing.T) {
 		})
 	}
 }
-

@@ -99,21 +99,33 @@ func accountKey(parts ...string) string {
 // wait takes a slot and waits for it, by the monotonic clock: what happens to the wall clock, or to the account,
 // meanwhile is seen by depart.
 func (p *pacer) wait(ctx context.Context) error {
-	var d time.Duration
-	err := p.with(ctx, func(now int64, s *paceState) {
-		slot := p.earliest(now, s)
-		if p.every > 0 {
-			// What there is to do before the start is done while the last one's delay passes. Added up, such delays
-			// would cost the rate.
-			slot = max(now, s.pause, s.next, slot-int64(min(p.every/2, prepare)))
-			s.next = slot + int64(p.every)
+	for {
+		var d time.Duration
+		err := p.with(ctx, func(now int64, s *paceState) {
+			slot := p.earliest(now, s)
+			if p.every > 0 {
+				// What there is to do before the start is done while the last one's delay passes. Added up, such
+				// delays would cost the rate.
+				slot = max(now, s.pause, s.next, slot-int64(min(p.every/2, prepare)))
+				s.next = slot + int64(p.every)
+			}
+			d = time.Duration(slot - now)
+		})
+		if err != nil {
+			return err
 		}
-		d = time.Duration(slot - now)
-	})
-	if err != nil {
-		return err
+		if err := p.sleep(ctx, d, nil); err != nil {
+			return err
+		}
+		// A pause that was ordered meanwhile takes the slot away.
+		paused := false
+		if d > 0 {
+			err = p.with(ctx, func(now int64, s *paceState) { paused = s.pause > now })
+		}
+		if err != nil || !paused {
+			return err
+		}
 	}
-	return p.sleep(ctx, d, nil)
 }
 
 // depart waits until a start keeps the pace and puts it on record: the call leaves at the returned time, or tells

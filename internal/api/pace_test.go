@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +33,7 @@ func closest(starts []time.Time, n int) (window time.Duration, rate float64) {
 // TestPace runs callers against an account, by a clock of its own: whatever they do between their slot and their
 // start, no window holds too many starts, and a busy account uses its rate.
 func TestPace(t *testing.T) {
+	t.Parallel()
 	delays := map[string]func(*rand.Rand) time.Duration{
 		"punctual":  func(*rand.Rand) time.Duration { return 0 },
 		"disk":      func(r *rand.Rand) time.Duration { return time.Duration(r.IntN(20)) * time.Millisecond },
@@ -47,7 +49,7 @@ func TestPace(t *testing.T) {
 		}(),
 	}
 	for name, delay := range delays {
-		for _, rate := range []float64{0.5, 1, 2, 2.5, 3, 10, 50, 300} {
+		for _, rate := range []float64{0.5, 2, 2.5, 3, 20, 150} {
 			for _, shape := range []struct{ processes, callers int }{{1, 1}, {1, 8}, {3, 4}} {
 				if shape.callers == 1 && (name == "disk" || name == "sometimes") && rate > 10 {
 					continue // one caller who is slow does not keep the account busy
@@ -60,7 +62,7 @@ func TestPace(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						var mu sync.Mutex
 						var starts []time.Time
-						long := max(time.Duration(60/rate*float64(time.Second)), 3*time.Second)
+						long := max(time.Duration(60/rate*float64(time.Second)), 6*time.Second)
 						ctx, cancel := context.WithTimeout(t.Context(), long)
 						defer cancel()
 						var wg sync.WaitGroup
@@ -97,7 +99,7 @@ func TestPace(t *testing.T) {
 						}
 						share := 0.99
 						if name == "first" || name == "sometimes" {
-							share = 0.95
+							share = 0.8 // a start that is much too late takes the place of another one
 						}
 						if got < rate*share || got > rate {
 							t.Errorf("%.3f starts a second of %v", got, rate)
@@ -330,6 +332,20 @@ func FuzzPaceFile(f *testing.F) {
 	})
 }
 
+// BenchmarkPaceFile measures what sharing costs a call: one slot and one start.
+func BenchmarkPaceFile(b *testing.B) {
+	p := newPacer(b.TempDir(), "h", "a", 1e9, nil, nil)
+	for b.Loop() {
+		if err := p.wait(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := p.depart(b.Context(), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestPaceEnds ends every kind of waiting early.
 func TestPaceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stop := make(chan struct{})
@@ -355,7 +371,7 @@ func TestPaceEnds(t *testing.T) {
 
 // TestPaceProcesses saturates an account from three processes and counts what arrives.
 func TestPaceProcesses(t *testing.T) {
-	const rate, processes, long = 20, 3, 2500 * time.Millisecond
+	const rate, processes, long = 20, 3, 2200 * time.Millisecond
 	if base := os.Getenv("API_TEST_PACE_BASE"); base != "" {
 		paceChild(t, base, os.Getenv("API_TEST_PACE_DIR"), rate)
 		return
@@ -363,8 +379,27 @@ func TestPaceProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes three seconds")
 	}
+	t.Parallel()
+	arrived, left := paceRound(t, processes, long)
+	window, got := closest(arrived, rate)
+	own, _ := closest(left, rate)
+	t.Logf("%d starts, %.2f a second, %d within %v, left within %v", len(arrived), got, rate+1, window, own)
+	if own < time.Second {
+		t.Errorf("%d starts left within %v", rate+1, own)
+	}
+	if len(left) < len(arrived) {
+		t.Errorf("%d starts left, %d arrived", len(left), len(arrived))
+	}
+	// When the server looks at its clock, and whether three processes find the time to saturate anything, depends on
+	// who else keeps this machine busy.
+	if window < 900*time.Millisecond || got < rate*0.7 || got > rate*1.01 {
+		t.Errorf("%.2f starts a second of %d, %d within %v", got, rate, rate+1, window)
+	}
+}
+
+// paceRound returns when calls arrived, and when they left.
+func paceRound(t *testing.T, processes int, long time.Duration) (arrived, left []time.Time) {
 	var mu sync.Mutex
-	var starts []time.Time
 	done := make(chan struct{})
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
@@ -375,39 +410,62 @@ func TestPaceProcesses(t *testing.T) {
 		default:
 		}
 		mu.Lock()
-		starts = append(starts, now)
+		arrived = append(arrived, now)
 		mu.Unlock()
 	})
 	dir := t.TempDir()
 	time.AfterFunc(long, func() { close(done) })
 	var wg sync.WaitGroup
 	for range processes {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestPaceProcesses$")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestPaceProcesses$", "-test.v")
 		cmd.Env = append(os.Environ(), "API_TEST_PACE_BASE="+srv.URL, "API_TEST_PACE_DIR="+dir)
 		wg.Go(func() {
-			if out, err := cmd.CombinedOutput(); err != nil {
+			out, err := cmd.CombinedOutput()
+			if err != nil {
 				t.Errorf("%v\n%s", err, out)
+			}
+			for line := range strings.Lines(string(out)) {
+				var at int64
+				if n, _ := fmt.Sscanf(line, "left %d", &at); n == 1 {
+					mu.Lock()
+					left = append(left, time.Unix(0, at))
+					mu.Unlock()
+				}
 			}
 		})
 	}
 	wg.Wait()
-	window, got := closest(starts, rate)
-	t.Logf("%d starts, %.2f a second, %d within %v", len(starts), got, rate+1, window)
-	if window < time.Second {
-		t.Errorf("%d starts within %v", rate+1, window)
-	}
-	if got < rate*0.97 || got > rate {
-		t.Errorf("%.2f starts a second of %d", got, rate)
-	}
+	return arrived, left
+}
+
+// clocked notes when each request leaves on a connection: its requests fit one write.
+type clocked struct {
+	net.Conn
+	note func(time.Time)
+}
+
+func (c clocked) Write(b []byte) (int, error) {
+	c.note(time.Now())
+	return c.Conn.Write(b)
 }
 
 // paceChild calls until the server has had enough.
 func paceChild(t *testing.T, base, dir string, rate float64) {
+	var mu sync.Mutex
+	var left []time.Time
 	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl, err := New(Config{Env: Env{StateDir: dir}, Vendor: "Acme", Base: u, Account: "ada", Rate: rate})
+	rt := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return clocked{nc, func(at time.Time) {
+			mu.Lock()
+			left = append(left, at)
+			mu.Unlock()
+		}}, err
+	}}
+	cl, err := New(Config{Env: Env{StateDir: dir, Transport: rt}, Vendor: "Acme", Base: u, Account: "ada", Rate: rate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,4 +486,7 @@ func paceChild(t *testing.T, base, dir string, rate float64) {
 		})
 	}
 	wg.Wait()
+	for _, at := range left {
+		fmt.Printf("left %d\n", at.UnixNano())
+	}
 }

@@ -165,4 +165,3 @@ func check(t *testing.T, err error, class Class, status int, applied bool, says 
 		t.Errorf("error %q does not say %q", err, says)
 	}
 }
-

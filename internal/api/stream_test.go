@@ -18,7 +18,6 @@ func TestStream(t *testing.T) {
 	drip := func(w http.ResponseWriter, r *http.Request) {
 		for i := range 8 {
 			_, _ = fmt.Fprintf(w, "[%d]\n", i)
-			_ = w.(http.Flusher).Flush
 			w.(http.Flusher).Flush()
 			time.Sleep(40 * time.Millisecond)
 		}
@@ -121,4 +120,3 @@ func randomText(n int) string {
 	}
 	return string(b)
 }
-

@@ -32,8 +32,11 @@ const (
 	softPayload = 1 << 20
 	// maxText bounds one text; a vendor's answer may be anything.
 	maxText = 1 << 20
-	// maxCallRows bounds the rows of one call, so that no damaged count makes a loop endless.
+	// maxCallRows, maxRetired and maxRow bound the rows of one call, the rows of one checkpoint and a row's number, so
+	// that no strange entry makes a loop endless.
 	maxCallRows = 1 << 26
+	maxRetired  = 1 << 34
+	maxRow      = 1 << 48
 )
 
 // span is a run of row numbers, both ends included.
@@ -277,8 +280,8 @@ func (d *decoder) decode(payload []byte) (*entry, error) {
 		e.text = d.text()
 		d.outcomes(e)
 	case kindCheckpoint:
-		e.final = d.spans(e.final, 1<<62)
-		e.unsure = d.spans(e.unsure, 1<<62)
+		e.final = d.spans(e.final, maxRetired)
+		e.unsure = d.spans(e.unsure, maxRetired)
 		c := &e.counts
 		for _, n := range []*int64{&c.Read, &c.Accepted, &c.Rejected, &c.Unsure, &c.Unchanged, &c.Skipped} {
 			*n = d.int()
@@ -300,7 +303,7 @@ func (d *decoder) outcomes(e *entry) {
 		var o outcome
 		o.first = last + d.int()
 		n := d.uint()
-		if total += n; n < 1 || total > maxCallRows || o.first < 1 || o.first > 1<<62 || len(d.rest) == 0 {
+		if total += n; n < 1 || total > maxCallRows || o.first < 1 || o.first > maxRow || len(d.rest) == 0 {
 			d.bad = true
 			return
 		}
@@ -396,7 +399,7 @@ func (d *decoder) spans(dst []span, most int64) []span {
 	for range n {
 		s := span{first: last + d.int()}
 		size := d.uint()
-		if d.bad || s.first < 1 || s.first > 1<<61 || size > 1<<61 || size >= most-total {
+		if d.bad || s.first < 1 || s.first > maxRow || size > maxRow || size >= most-total {
 			d.bad = true
 			return dst
 		}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
@@ -44,164 +43,6 @@ func rows(from, to int64) []*record.Row {
 }
 
 func bitmap(rows ...uint64) *roaring64.Bitmap { return roaring64.BitmapOf(rows...) }
-
-// step is one thing that a run tells its journal; the tables below are made of them.
-type step func(t *testing.T, j *Journal)
-
-func sending(rows ...int64) step {
-	return func(t *testing.T, j *Journal) {
-		var rs []*record.Row
-		for _, n := range rows {
-			rs = append(rs, row(n))
-		}
-		if _, err := j.Sending("POST /x", rs...); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func undone(call int64) step {
-	return func(t *testing.T, j *Journal) {
-		if err := j.Undone(call, "429"); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func settled(call int64, fate record.Fate, rows ...int64) step {
-	return func(t *testing.T, j *Journal) {
-		var rs []*record.Row
-		for _, n := range rows {
-			r := row(n)
-			switch r.Fate = fate; fate {
-			case record.Accepted:
-				r.Action, r.ID = "created", fmt.Sprint("id", n)
-			case record.Rejected:
-				r.Err = record.Problems{{Field: "f", Column: "c", Rule: "vendor", Message: "no"}, {Message: "and no"}}
-			case record.Unsure:
-				r.Err = errors.New("no answer")
-			}
-			rs = append(rs, r)
-		}
-		if err := j.Settled(call, "note", rs...); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func checkpoint(final, unsure *roaring64.Bitmap) step {
-	return func(t *testing.T, j *Journal) {
-		c := pipeline.Counts{Read: int64(final.GetCardinality() + unsure.GetCardinality())}
-		if err := j.Checkpoint(final, unsure, c, []byte("{}")); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func TestRecall(t *testing.T) {
-	none := bitmap()
-	tests := map[string]struct {
-		steps []step
-		want  pipeline.Recall
-		fate  record.Fate
-	}{
-		"never seen":                     {nil, pipeline.Fresh, record.Pending},
-		"sent":                           {[]step{sending(1)}, pipeline.Unknown, record.Pending},
-		"sent with others":               {[]step{sending(5, 1, 2, 3)}, pipeline.Unknown, record.Pending},
-		"no effect":                      {[]step{sending(1), undone(1)}, pipeline.Fresh, record.Pending},
-		"sent again after no effect":     {[]step{sending(1), undone(1), sending(1)}, pipeline.Unknown, record.Pending},
-		"first call open, second undone": {[]step{sending(1), sending(1), undone(2)}, pipeline.Unknown, record.Pending},
-		"both undone, the later first":   {[]step{sending(1), sending(1), undone(2), undone(1)}, pipeline.Fresh, record.Pending},
-		"accepted":                       {[]step{sending(1), settled(1, record.Accepted, 1)}, pipeline.Settled, record.Accepted},
-		"rejected":                       {[]step{sending(1), settled(1, record.Rejected, 1)}, pipeline.Settled, record.Rejected},
-		"unsure":                         {[]step{sending(1), settled(1, record.Unsure, 1)}, pipeline.Unknown, record.Pending},
-		"settled without a call":         {[]step{settled(0, record.Unchanged, 1)}, pipeline.Settled, record.Unchanged},
-		"the first try settles it":       {[]step{sending(1), sending(1), settled(1, record.Accepted, 1), undone(2)}, pipeline.Settled, record.Accepted},
-		"a lookup after a lost call":     {[]step{sending(1), settled(0, record.Accepted, 1)}, pipeline.Settled, record.Accepted},
-		"the rest of a call is open":     {[]step{sending(1, 2), settled(1, record.Accepted, 2)}, pipeline.Unknown, record.Pending},
-		"fate still open is no fate":     {[]step{sending(1), settled(1, record.Doubt, 1)}, pipeline.Unknown, record.Pending},
-		"sent again after its fate":      {[]step{settled(0, record.Rejected, 1), sending(1)}, pipeline.Unknown, record.Pending},
-		"unsure, then sent and undone":   {[]step{sending(1), settled(1, record.Unsure, 1), sending(1), undone(2)}, pipeline.Unknown, record.Pending},
-		"unsure, then accepted":          {[]step{sending(1), settled(1, record.Unsure, 1), settled(0, record.Accepted, 1)}, pipeline.Settled, record.Accepted},
-		"retired":                        {[]step{sending(1), settled(1, record.Accepted, 1), checkpoint(bitmap(1), none)}, pipeline.Retired, record.Pending},
-		"retired without a call":         {[]step{checkpoint(bitmap(1, 2, 3), none)}, pipeline.Retired, record.Pending},
-		"retired unsure":                 {[]step{sending(1), settled(1, record.Unsure, 1), checkpoint(none, bitmap(1))}, pipeline.Unknown, record.Pending},
-		"retired unsure, never settled":  {[]step{sending(1), checkpoint(none, bitmap(1))}, pipeline.Unknown, record.Pending},
-		"unsure and retired, then tried": {[]step{checkpoint(none, bitmap(1)), sending(1)}, pipeline.Unknown, record.Pending},
-		"unsure and retired, no effect":  {[]step{checkpoint(none, bitmap(1)), sending(1), undone(1)}, pipeline.Unknown, record.Pending},
-		"unsure and retired, accepted":   {[]step{checkpoint(none, bitmap(1)), sending(1), settled(1, record.Accepted, 1)}, pipeline.Settled, record.Accepted},
-		"unsure, accepted, retired":      {[]step{checkpoint(none, bitmap(1)), settled(0, record.Accepted, 1), checkpoint(bitmap(1), none)}, pipeline.Retired, record.Pending},
-		"another row is retired":         {[]step{sending(1, 2), checkpoint(bitmap(2), none)}, pipeline.Unknown, record.Pending},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			j, dir := create(t, Options{Sync: noSync})
-			for _, s := range tt.steps {
-				s(t, j)
-			}
-			if err := j.Close(); err != nil {
-				t.Fatal(err)
-			}
-			// Twice: what is read once must read the same after a second opening.
-			for range 2 {
-				j, err := Options{Sync: noSync}.Open(dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				r := row(1)
-				if got := j.Recall(r); got != tt.want || r.Fate != tt.fate {
-					t.Errorf("Recall = %v, %v; want %v, %v", got, r.Fate, tt.want, tt.fate)
-				}
-				if len(j.past.rows) > 0 && tt.want == pipeline.Retired {
-					t.Errorf("%d rows are still held", len(j.past.rows))
-				}
-				if err := j.Close(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// TestSettledComesBack holds what a settled row reads back as against what was told.
-func TestSettledComesBack(t *testing.T) {
-	j, dir := create(t, Options{Sync: noSync})
-	long := strings.Repeat("x", 200)
-	told := []*record.Row{
-		{Num: 7, Fate: record.Accepted, Action: "created", ID: "a"},
-		{Num: 8, Fate: record.Accepted, Action: "created", ID: "ü\x00"},
-		{Num: 9, Fate: record.Accepted, Action: "created"},
-		{Num: 10, Fate: record.Accepted, Action: long},
-		{Num: 3, Fate: record.Rejected, Err: record.Problems{{Field: "f", Column: long, Rule: "max", Message: "too\nlong"}, {Rule: "r"}}},
-		{Num: 4, Fate: record.Rejected, Err: record.Problems{{Field: "f", Column: long, Rule: "max", Message: "too\nlong"}, {Rule: "r"}}},
-		{Num: 5, Fate: record.Rejected, Err: errors.New("plain")},
-		{Num: 6, Fate: record.Rejected},
-		{Num: 1 << 40, Fate: record.Skipped},
-	}
-	if err := j.Settled(0, "found", told...); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Close(); err != nil {
-		t.Fatal(err)
-	}
-	j, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = j.Close() }()
-	for _, want := range told {
-		got := &record.Row{Num: want.Num}
-		if r := j.Recall(got); r != pipeline.Settled {
-			t.Fatalf("row %d: Recall = %v", want.Num, r)
-		}
-		if got.Fate != want.Fate || got.Action != want.Action || got.ID != want.ID || (got.Err == nil) != (want.Err == nil) {
-			t.Errorf("row %d: got %+v, want %+v", want.Num, got, want)
-		}
-		if diff := cmp.Diff(record.ProblemsOf(want.Err), record.ProblemsOf(got.Err)); diff != "" {
-			t.Errorf("row %d: %s", want.Num, diff)
-		}
-	}
-}
 
 // TestLargeSettledKeepsRecordsWhole splits what one call settled over several frames, and cuts it after each.
 func TestLargeSettledKeepsRecordsWhole(t *testing.T) {
@@ -553,6 +394,32 @@ func TestOutcomesAreSyncedSoon(t *testing.T) {
 	}
 }
 
+// TestCheckpointsAreDurable checks that a checkpoint is synced when it returns: unsure.csv is compacted by what it says.
+func TestCheckpointsAreDurable(t *testing.T) {
+	var synced atomic.Int64
+	j, dir := create(t, Options{Sync: func(f *os.File) error {
+		info, err := f.Stat()
+		if err == nil && !info.IsDir() {
+			synced.Store(info.Size())
+		}
+		return err
+	}})
+	for what, write := range map[string]func(){
+		"checkpoint": func() { checkpoint(bitmap(1), bitmap())(t, j) },
+		"finish": func() {
+			if err := j.Finish("partial"); err != nil {
+				t.Error(err)
+			}
+		},
+		"sending": func() { sending(1)(t, j) },
+	} {
+		write()
+		if info, err := os.Stat(filepath.Join(dir, FileName)); err != nil || info.Size() != synced.Load() {
+			t.Errorf("%s: %d bytes are synced of %d, %v", what, synced.Load(), info.Size(), err)
+		}
+	}
+}
+
 func TestWriteErrorsStay(t *testing.T) {
 	diskFull := &os.PathError{Op: "write", Path: "j", Err: syscall.ENOSPC}
 	broken := &os.PathError{Op: "sync", Path: "j", Err: syscall.EIO}
@@ -664,162 +531,4 @@ func TestMemoryIsBounded(t *testing.T) {
 	if v.size > 100*n/batch {
 		t.Errorf("the journal takes %d bytes for %d calls", v.size, n/batch)
 	}
-}
-
-func TestCalls(t *testing.T) {
-	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	j, dir := create(t, Options{Sync: noSync, Now: func() time.Time { at = at.Add(time.Second); return at }})
-	steps := []step{
-		sending(1, 2, 3), undone(1), // 1
-		sending(1, 2, 3),                  // 2
-		settled(2, record.Accepted, 2, 3), // row 1 stays in doubt
-		sending(7),
-		settled(0, record.Rejected, 1),
-	}
-	for _, s := range steps {
-		s(t, j)
-	}
-	if err := j.Finish("partial"); err != nil {
-		t.Fatal(err)
-	}
-	v, err := Read(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v.Status() != "partial" || len(v.Passes()) != 1 || v.Spec().Options["rate"] != "2" {
-		t.Errorf("status %q, passes %+v, spec %+v", v.Status(), v.Passes(), v.Spec())
-	}
-	calls, err := v.Calls(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sec := func(n int) time.Time { return time.Date(2026, 11, 22, 10, 0, n, 0, time.UTC) }
-	want := []Call{
-		{ID: 1, Attempt: 1, Op: "POST /x", Rows: 3, Sent: sec(4), Ended: sec(5), Outcome: CallUndone, Note: "429"},
-		{ID: 2, Attempt: 2, Op: "POST /x", Rows: 3, Sent: sec(6), Outcome: CallOpen},
-		{Rows: 1, Ended: sec(9), Outcome: CallSettled, Note: "note", Fate: record.Rejected,
-			Problems: record.Problems{{Field: "f", Column: "c", Rule: "vendor", Message: "no"}, {Message: "and no"}}},
-	}
-	if diff := cmp.Diff(want, calls); diff != "" {
-		t.Error(diff)
-	}
-	if calls, err = v.Calls(3); err != nil || len(calls) != 2 || calls[1].VendorID != "id3" || calls[1].Fate != record.Accepted {
-		t.Errorf("row 3: %+v, %v", calls, err)
-	}
-	if calls, err = v.Calls(55); err != nil || len(calls) != 0 {
-		t.Errorf("row 55: %+v, %v", calls, err)
-	}
-}
-
-// TestReadWhileWriting reads a journal again and again while it grows.
-func TestReadWhileWriting(t *testing.T) {
-	j, dir := create(t, Options{Sync: noSync})
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer close(done)
-		for n := int64(1); n <= 2000; n++ {
-			sending(n)(t, j)
-			settled(n, record.Accepted, n)(t, j)
-		}
-	})
-	for reading := true; reading; {
-		select {
-		case <-done:
-			reading = false
-		default:
-		}
-		v, err := Read(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := v.Calls(17); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wg.Wait()
-}
-
-func TestSpecCheck(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "leads.csv")
-	if err := os.WriteFile(file, []byte("a\n1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	src, err := SourceOf(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if src.Size != 4 || src.Digest != Digest([]byte("a\n1\n")) || src.Path != file {
-		t.Errorf("%+v", src)
-	}
-	then := Spec{Run: "r", Source: src, Target: "mycrm/leads", Account: "a", Mode: "create", Mapping: Mapping{Digest: "m"}, Schema: "s"}
-	now := then
-	now.Source.Modified = now.Source.Modified.Add(time.Hour) // touched, not changed
-	now.Tool = "2"
-	if err := then.Check(now); err != nil {
-		t.Errorf("nothing changed: %v", err)
-	}
-	now.Source.Digest, now.Account = "blake3:00", "b"
-	err = then.Check(now)
-	if err == nil || !strings.Contains(err.Error(), "leads.csv") || !strings.Contains(err.Error(), "account") || strings.Contains(err.Error(), "mode") {
-		t.Errorf("two things changed: %v", err)
-	}
-}
-
-// FuzzDecode gives any bytes as an entry: they must be refused or understood, never crash or loop.
-func FuzzDecode(f *testing.F) {
-	var e encoder
-	e.strings = map[string]uint64{}
-	e.sending(5, 1, "POST /x", rows(1, 3))
-	e.settled(6, 1, "200", []*record.Row{{Num: 1, Fate: record.Accepted, ID: "x"}, {Num: 2, Fate: record.Rejected, Err: errors.New("no")}})
-	e.undone(7, 1, "429")
-	e.checkpoint(8, bitmap(1, 2, 5), bitmap(3), pipeline.Counts{Read: 4}, []byte("note"))
-	for b := e.buf; len(b) > 0; {
-		n := int(b[0]) | int(b[1])<<8
-		f.Add(b[frameHead : frameHead+n])
-		b = b[frameHead+n:]
-	}
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		if len(payload) == 0 {
-			return
-		}
-		var d decoder
-		s := newState()
-		for range 2 {
-			e, err := d.decode(payload)
-			if err != nil {
-				return
-			}
-			var total int64
-			for _, sp := range e.rows {
-				total += sp.last - sp.first + 1
-			}
-			for _, o := range e.outcomes {
-				total += o.last - o.first + 1
-			}
-			if total > 1<<16 {
-				return // understood, and too long to wait for
-			}
-			_ = s.apply(e)
-		}
-	})
-}
-
-// FuzzLoad gives any bytes as a journal.
-func FuzzLoad(f *testing.F) {
-	e := encoder{strings: map[string]uint64{}}
-	head := appendHead(nil, [saltLen]byte{1, 2, 3})
-	e.seed, _ = parseHead(head)
-	e.buf = bytes.Clone(head)
-	e.raw(kindSpec, 1, []byte("{}"))
-	e.raw(kindPass, 2, []byte("{}"))
-	e.sending(3, 1, "POST /x", rows(1, 3))
-	f.Add(e.buf)
-	f.Add(head)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		_, _, _, end, err := load("j", bytes.NewReader(data), int64(len(data)))
-		if err == nil && (end < int64(headLen) || end > int64(len(data))) {
-			t.Errorf("ends at %d of %d", end, len(data))
-		}
-	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"math/rand/v2"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -48,17 +47,16 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			finish(t, first, h)                // resumed after its end: the unsure rows are tried again
 			again := watch(t, first, h, false) // and once more, watched
 			t.Logf("%d moments in the first pass, %d in a pass after the end", len(snaps), len(again))
-			snaps = append(share(snaps, 150), share(again, 30)...)
-			dir := filepath.Join(t.TempDir(), "second")
-			deeper := filepath.Join(t.TempDir(), "third")
+			snaps = append(share(snaps, 60), share(again, 20)...)
 			for i, s := range snaps {
-				w := s.restore(t, dir, rows)
+				w, free := s.restore(t, rows)
 				if i%20 != 0 {
 					finish(t, w, h)
 				} else {
 					for _, s2 := range share(watch(t, w, h, false), 6) {
-						w2 := s2.restore(t, deeper, rows)
+						w2, free := s2.restore(t, rows)
 						finish(t, w2, h)
+						free()
 						if t.Failed() {
 							t.Fatalf("killed at moment %d (%s), then: %s", i, s.what, s2.what)
 						}
@@ -67,6 +65,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				if t.Failed() {
 					t.Fatalf("killed at moment %d: %s", i, s.what)
 				}
+				free()
 			}
 		})
 	}
@@ -116,14 +115,14 @@ func TestKilledWhileManyWrite(t *testing.T) {
 	}
 	w.checkEnd(mustPass(t, w, h), false)
 	w.watch = nil
-	dir := filepath.Join(t.TempDir(), "second")
 	t.Logf("%d moments", len(snaps))
-	for _, s := range share(snaps, 100) {
-		w := s.restore(t, dir, rows)
+	for _, s := range share(snaps, 40) {
+		w, free := s.restore(t, rows)
 		finish(t, w, h)
 		if t.Failed() {
 			t.Fatalf("killed: %s", s.what)
 		}
+		free()
 	}
 }
 
@@ -203,18 +202,19 @@ func TestBitFlips(t *testing.T) {
 	mustPass(t, w, how{batch: 1})
 	whole := w.files()
 	data := []byte(whole[journal.FileName])
-	dir := filepath.Join(t.TempDir(), "flipped")
 	// The last frame alone may go: a write that was under way looks no different.
 	last := bytes.LastIndex(data, []byte("succeeded")) - 20
 	if last < 0 {
 		last = bytes.LastIndex(data, []byte("partial")) - 20
 	}
-	for i := 0; i < last; i += 5 {
+	for i := 0; i < last; i += 11 {
 		flipped := bytes.Clone(data)
 		flipped[i] ^= 0x10
 		whole[journal.FileName] = string(flipped)
-		if _, err := journal.Open(snapshot{files: whole, vendor: w.vendor}.restore(t, dir, 12).dir); err == nil {
+		w, free := snapshot{files: whole, vendor: w.vendor}.restore(t, 12)
+		if _, err := journal.Open(w.dir); err == nil {
 			t.Fatalf("byte %d of %d: taken for good", i, len(data))
 		}
+		free()
 	}
 }

@@ -254,35 +254,30 @@ type snapshot struct {
 	vendor *vendor
 }
 
+var epoch = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
 func newWorld(t *testing.T, rows int64) *world {
-	return &world{t: t, dir: filepath.Join(t.TempDir(), "run"), rows: rows, vendor: newVendor(), synced: map[string]int64{}, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
+	return &world{t: t, dir: filepath.Join(t.TempDir(), "run"), rows: rows, vendor: newVendor(), synced: map[string]int64{}, now: epoch}
 }
 
-// restore makes a world of a snapshot.
-func (s snapshot) restore(t *testing.T, dir string, rows int64) *world {
-	w := newWorld(t, rows)
-	w.dir = dir
-	w.vendor = s.vendor.clone()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	entries, err := os.ReadDir(dir)
+// restore makes a world of a snapshot, in a folder of its own; free removes it.
+func (s snapshot) restore(t *testing.T, rows int64) (w *world, free func()) {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "run")
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if _, ok := s.files[e.Name()]; !ok {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
 	for name, data := range s.files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return w
+	w = &world{t: t, dir: dir, rows: rows, vendor: s.vendor.clone(), synced: map[string]int64{}, now: epoch}
+	return w, func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func (w *world) files() map[string]string {

@@ -86,6 +86,7 @@ type faultRule struct {
 	times    int64 // at most so often; 0: no end
 	p        float64
 	seed     uint64
+	slowest  time.Duration // if not 0, the wait is drawn from fault.Slow to this
 	fault    Fault
 
 	rng         *rand.Rand
@@ -100,16 +101,17 @@ type faultRule struct {
 //	POST * #5 drop=before                          closes the connection without doing the work
 //	POST * #5 drop=after                           does the work, then closes the connection without an answer
 //	GET /customers/* hang=30s                      holds the connection so long, then closes it
-//	* slow=200ms                                   answers, but later
+//	* slow=200ms                                   answers, but later; slow=50ms..300ms draws the wait
 //	GET /customers cut=50%                         sends half the body (cut=1000: so many bytes), then breaks off
 //	* #7- every=10 html=502                        an HTML page with the status, from the seventh on, one in ten
 //	POST * status=503 retry-after=date times=2     at most twice
 //	set put_mode=replace mapmycustomers.rate=5     a simulator's own settings; with its name before, only this one's
+//	set clock_offset=-90s                          a setting that all have: the vendor's clock is behind
 //
 // Which requests: a method or "*", then a path or "*" (in a path, "*" stands for one segment, "**" at the end for any
 // rest), then of those that match `#N`, `#N-M` or `#N-` (counted from 1), `every=N`, `p=PROBABILITY` (with `seed=N` to
 // draw differently) and `times=N`. What happens: `status=CODE` or `html=CODE` with `retry-after=SECONDS|date|date+SECONDS`,
-// `body=json|html|empty`; `drop=before|after`; `hang=DURATION`; `slow=DURATION`; `cut=N%|BYTES`, with `clean` for a
+// `body=json|html|empty`; `drop=before|after`; `hang=DURATION`; `slow=DURATION` or `slow=SHORTEST..LONGEST`; `cut=N%|BYTES`, with `clean` for a
 // body that ends early but properly. `applied` with status, html or hang does the work before it fails. Where several
 // rules meet a request, delays and the first failure apply.
 //
@@ -308,7 +310,13 @@ func (p *ruleParser) word(w word) error {
 	case "hang":
 		r.fault.Hang, err = parseDuration(value)
 	case "slow":
-		r.fault.Slow, err = parseDuration(value)
+		shortest, longest, ranged := strings.Cut(value, "..")
+		if r.fault.Slow, err = parseDuration(shortest); err == nil && ranged {
+			r.slowest, err = parseDuration(longest)
+			if err == nil && r.slowest < r.fault.Slow {
+				err = fmt.Errorf("want the shorter duration first")
+			}
+		}
 	case "cut":
 		r.fault.Cut, err = parseCut(value)
 	case "clean":
@@ -449,6 +457,9 @@ func (f *Faults) Next(method, path string) Fault {
 		}
 		r.fired++
 		slow := out.Slow + r.fault.Slow
+		if r.slowest > r.fault.Slow {
+			slow += time.Duration(r.rng.Int64N(int64(r.slowest - r.fault.Slow)))
+		}
 		rule := r.text
 		if out.Rule != "" {
 			rule = out.Rule + "; " + r.text

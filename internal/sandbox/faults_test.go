@@ -53,6 +53,8 @@ func TestParseFaultsErrors(t *testing.T) {
 		{"* p=NaN status=500", "probability from 0 to 1"},
 		{"* slow=5", "want a duration"},
 		{"* hang=-1s", "want a duration"},
+		{"* slow=2s..1s", "shorter duration first"},
+		{"* slow=1s..", "want a duration"},
 		{"* cut=100%", "below 100%"},
 		{"* cut=-5", "number of bytes"},
 		{"* drop=never", "before or after"},
@@ -160,6 +162,27 @@ func TestFaultsTogether(t *testing.T) {
 	state := f.State()
 	if state[3].Seen != 1 || state[3].Fired != 0 || state[2].Fired != 1 {
 		t.Errorf("state %+v", state)
+	}
+}
+
+func TestFaultsJitter(t *testing.T) {
+	draw := func() (out []time.Duration) {
+		f, err := ParseFaults("* slow=50ms..300ms")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			d := f.Next("GET", "/a").Slow
+			if d < 50*time.Millisecond || d > 300*time.Millisecond {
+				t.Errorf("waits %s", d)
+			}
+			out = append(out, d)
+		}
+		return out
+	}
+	a := draw()
+	if !cmp.Equal(a, draw()) || a[0] == a[1] {
+		t.Errorf("waits %s, then %s", a[0], a[1])
 	}
 }
 

@@ -39,6 +39,7 @@ type Front struct {
 
 	mu       sync.Mutex
 	faults   *Faults
+	offset   time.Duration
 	counters counters
 }
 
@@ -87,11 +88,33 @@ func (f *Front) refill() error {
 func (f *Front) SetFaults(faults *Faults) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.Tune(faults.Knobs(f.Name)); err != nil {
+	var offset time.Duration
+	var theirs []Knob
+	for _, k := range faults.Knobs(f.Name) {
+		if k.Name != knobClock {
+			theirs = append(theirs, k)
+			continue
+		}
+		var err error
+		if offset, err = time.ParseDuration(k.Value); err != nil {
+			return fmt.Errorf("set %s=%s: want a duration, as in -90s", k.Name, k.Value)
+		}
+	}
+	if err := f.Tune(theirs); err != nil {
 		return err
 	}
-	f.faults = faults
+	f.faults, f.offset = faults, offset
 	return nil
+}
+
+// knobClock is a setting that all simulators have: how far the vendor's clock is ahead of this machine's.
+const knobClock = "clock_offset"
+
+// clock is the vendor's.
+func (f *Front) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Now().Add(f.offset)
 }
 
 // Ledger returns the accepted writes and the counters.
@@ -134,7 +157,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.mu.Lock()
-	at := f.Now()
+	at := f.Now().Add(f.offset)
 	a := f.Arrive(r, at)
 	if a.Paced {
 		f.counters.peak.arrive(at)
@@ -142,6 +165,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := f.faults.Next(r.Method, strings.TrimPrefix(path, f.Prefix))
 	f.mu.Unlock()
 
+	w.Header().Set("Date", at.UTC().Format(http.TimeFormat))
 	seen := &statusWriter{ResponseWriter: w}
 	whole := false
 	defer func() {
@@ -149,7 +173,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// finds this request counted.
 		f.count(RequestCount{Method: r.Method, Path: a.Route, Status: seen.outcome(whole), Broken: !whole})
 	}()
-	fault.serve(seen, r, f.Now, a.Answer)
+	fault.serve(seen, r, f.clock, a.Answer)
 	whole = true
 }
 
@@ -304,7 +328,9 @@ func (s *Store) Kinds() []string {
 }
 
 // UnknownKnob is the error of a setting that a simulator does not have.
+//
+// names are the settings it has of its own.
 func UnknownKnob(vendor string, k Knob, names []string) error {
 	return fmt.Errorf("set %s=%s: the %s sandbox has no setting %q; it has %s (another sandbox's setting is written VENDOR.NAME)",
-		k.Name, k.Value, vendor, k.Name, strings.Join(names, ", "))
+		k.Name, k.Value, vendor, k.Name, strings.Join(append(names, knobClock), ", "))
 }

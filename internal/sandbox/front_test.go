@@ -60,7 +60,9 @@ func newToy(t *testing.T, o Options) *toy {
 	return s
 }
 
-func (s *toy) Settings(base string) map[string]string { return map[string]string{"base_url": base + "/v1"} }
+func (s *toy) Settings(base string) map[string]string {
+	return map[string]string{"base_url": base + "/v1"}
+}
 
 func (s *toy) answer(w http.ResponseWriter, r *http.Request, at time.Time) {
 	if r.Method == http.MethodGet {
@@ -305,7 +307,7 @@ func TestAdmin(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		"nonsense":             `fault rule 1, column 1`,
-		"set taste=sour":       `has no setting \"taste\"; it has color`,
+		"set taste=sour":       `has no setting \"taste\"; it has color, clock_offset`,
 		"set other.taste=sour": "",
 	} {
 		a := do(t, "POST", base+"/_sandbox/faults", body)
@@ -335,6 +337,26 @@ func TestAdmin(t *testing.T) {
 	s.ServeHTTP(away, httptest.NewRequest("GET", "/_sandbox/ledger", nil)) // from 192.0.2.1
 	if away.Code != http.StatusForbidden {
 		t.Errorf("from afar: %d", away.Code)
+	}
+}
+
+// TestClockOffset turns the vendor's clock without turning this machine's.
+func TestClockOffset(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	s := newToy(t, Options{Now: func() time.Time { return now }, Faults: faults(t, "set clock_offset=-90s; POST * #2 status=503 retry-after=date+10")})
+	for _, want := range []string{"", "Sun, 22 Nov 2026 09:58:40 GMT"} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest("POST", "/v1/things", strings.NewReader(`{}`)))
+		if got := w.Header().Get("Date"); got != "Sun, 22 Nov 2026 09:58:30 GMT" || w.Header().Get("Retry-After") != want {
+			t.Errorf("%v", w.Header())
+		}
+	}
+	if got := s.Ledger().Writes[0].Time; !got.Equal(now.Add(-90 * time.Second)) {
+		t.Errorf("written at %s", got)
+	}
+	f := faults(t, "set clock_offset=late")
+	if err := s.SetFaults(f); err == nil {
+		t.Error("a clock can't be late by no time")
 	}
 }
 

@@ -289,28 +289,36 @@ func clip(b []byte) []byte {
 
 // compact writes the log anew with what still counts and puts it in the old one's place.
 func (s *Store) compact() error {
-	old := s.log
-	path := filepath.Join(old.dir, newName)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	l := s.log
+	path := filepath.Join(l.dir, newName)
+	fail := func(err error) error {
+		_ = os.Remove(path)
+		return fmt.Errorf("compact %s: %w", l.path(), err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	fresh := &logFile{dir: old.dir, name: old.name, file: file, lock: old.lock}
 	end, err := s.copyTo(file)
 	if err == nil {
 		err = file.Sync()
 	}
-	if err == nil {
-		err = os.Rename(path, old.path())
+	if closed := file.Close(); err == nil {
+		err = closed
 	}
 	if err != nil {
-		_ = file.Close()
-		_ = os.Remove(path)
-		return fmt.Errorf("compact %s: %w", old.path(), err)
+		return fail(err)
 	}
-	_ = old.file.Close()
-	fresh.end = end
-	s.log, s.dead = fresh, 0
+	// Neither file may be open while one takes the other's name: not every system allows that.
+	_ = l.file.Close()
+	renamed := os.Rename(path, l.path())
+	if l.file, err = os.OpenFile(l.path(), os.O_RDWR, 0o600); err != nil {
+		return fail(err)
+	}
+	if renamed != nil {
+		return fail(renamed)
+	}
+	l.end, s.dead = end, 0
 	return nil
 }
 

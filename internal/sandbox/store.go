@@ -61,12 +61,12 @@ func OpenStore(dir, name string) (*Store, error) {
 	}
 	log, err := openLog(dir, name)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	s.log = log
 	if err := s.load(); err != nil {
 		_ = log.close()
-		return nil, fmt.Errorf("sandbox %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return s, nil
 }

@@ -68,6 +68,7 @@ func cases() []readCase {
 		{name: "sep line", in: "sep=|\r\na|b\r\n1,2|3\r\n", cols: "a|b", rows: []string{"1,2|3"}, lines: []int64{3}},
 		{name: "sep line and told", in: "sep=;\na,b\n1,2\n", o: Options{Delimiter: ","}, cols: "a|b", rows: []string{"1|2"}},
 		{name: "unclear", in: "a,b;c\n", err: `the delimiter can't be told for sure: "," gives 2 columns in all 1 lines; ";" gives 2 columns in all 1 lines; pass --delimiter`},
+		{name: "a title above", in: "Leads of 2026\n\na,b\n1,2\n3,4\n5,6\n", err: "from line 3 on: it looks like a title above the table; pass --header-row 3"},
 		{name: "header row", in: "Report, for you\n\na,b\n1,2\n", o: Options{HeaderRow: "3"}, cols: "a|b", rows: []string{"1|2"}, lines: []int64{4}},
 		{name: "header row beyond the end", in: "a,b\n1,2\n", o: Options{HeaderRow: "9"}, err: "the header row is said to be line 9, and the file ends before it"},
 		{name: "no header", in: "1,2\n3,4\n", o: Options{HeaderRow: "none"}, cols: "column_1|column_2", rows: []string{"1|2", "3|4"}, lines: []int64{1, 2}},
@@ -195,7 +196,7 @@ func TestLateFaults(t *testing.T) {
 		{"not UTF-8", "x,Caf\xe9,z\n1,2,3\n", fmt.Sprintf("line %d: byte %d (0xE9) is not UTF-8; as windows-1252 the text there reads \"x,Café,z\"", rows+2, len(head)+good.Len()+6), 0},
 		{"cut within a character", "x,y,Caf\xc3", "is not UTF-8", 0},
 		{"unclosed", "x,\"y,z\n1,2,3\n", fmt.Sprintf("line %d: a quote opens here", rows+2), 0},
-		{"unclosed and long", "x,\"y,z\n" + strings.Repeat("1,2,3 and much more text\n", maxRecord/20), fmt.Sprintf("line %d: the row that begins here is longer than 16 MiB", rows+2), 0},
+		{"unclosed and long", "x,\"y,z\n" + strings.Repeat("1,2,3 and much more text\n", maxRecord/10), fmt.Sprintf("line %d: the row that begins here is longer than 16 MiB", rows+2), 0},
 		{"damage", "x,\"y\"y,z\n1,2,3\n", "", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/crmetl/crmetl/readers/internal/text"
 )
 
 // finding is a dialect with its evidence.
@@ -50,6 +52,12 @@ func sniff(head []byte, whole bool, o Options) (finding, error) {
 		}
 	}
 	f.wide = utf8.RuneCountInString(f.delim) > 1
+	if o.HeaderRow == "" && skip == 0 {
+		// Under a title nothing would be a row: every line would have more cells than the "header".
+		if r := f.read(head, whole, f.delim); r.first == 1 && r.usual > 1 && r.records > 3 && r.share*r.records >= 100*(r.records-r.records/4) {
+			return f, fmt.Errorf("the first line with text has one cell, and most lines have %d, from line %d on: it looks like a title above the table; pass --header-row %d", r.usual, r.begins, r.begins)
+		}
+	}
 	return f, nil
 }
 
@@ -121,10 +129,11 @@ func lineEnds(head []byte) string {
 type reading struct {
 	delim   string
 	records int
-	first   int // cells of the first record
-	usual   int // the most frequent number of cells
-	share   int // percent of records that have it
-	faults  int // records with text after a closing quote, or an unclosed quote
+	first   int   // cells of the first record
+	usual   int   // the most frequent number of cells
+	share   int   // percent of records that have it
+	faults  int   // records with text after a closing quote, or an unclosed quote
+	begins  int64 // line of the first record with the usual number of cells, counted from the sample's first
 }
 
 func (r reading) String() string {
@@ -140,7 +149,8 @@ func (f *finding) read(head []byte, whole bool, delim string) reading {
 	d.delim = delim
 	r := reading{delim: delim}
 	var cells []span
-	counts := map[int]int{}
+	counts, lines := map[int]int{}, map[int]int64{}
+	line := int64(1)
 	for pos := 0; pos < len(head); {
 		got := d.record(head, pos, whole, &cells)
 		if got.kind == more || got.kind == unclosed {
@@ -149,6 +159,8 @@ func (f *finding) read(head []byte, whole bool, delim string) reading {
 			}
 			break
 		}
+		at := line
+		line += text.Lines(head[pos:got.end])
 		pos = got.end
 		if got.kind == blank {
 			continue
@@ -160,13 +172,16 @@ func (f *finding) read(head []byte, whole bool, delim string) reading {
 			r.first = len(cells)
 		}
 		r.records++
-		counts[len(cells)]++
+		if counts[len(cells)]++; counts[len(cells)] == 1 {
+			lines[len(cells)] = at
+		}
 	}
 	for n, times := range counts {
 		if times > counts[r.usual] || times == counts[r.usual] && n > r.usual {
 			r.usual = n
 		}
 	}
+	r.begins = lines[r.usual]
 	if r.records > 0 {
 		r.share = counts[r.usual] * 100 / r.records
 	}

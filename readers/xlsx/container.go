@@ -26,7 +26,7 @@ const (
 	maxDirectory = 8 << 20   // bytes of the archive's directory
 	maxSmallPart = 128 << 20 // inflated size of a part other than sheet and strings
 	freeInflate  = 64 << 20  // inflated bytes that no ratio is asked of
-	maxRatio     = 400       // inflated to packed
+	maxRatio     = 200       // inflated to packed
 	maxPart      = 64 << 30  // inflated size of any part
 )
 
@@ -208,6 +208,9 @@ func (c *container) open(key string) (*part, error) {
 	case f.Flags&1 != 0:
 		return nil, fmt.Errorf("part %s is encrypted with a password; save the workbook without one", key)
 	}
+	if excessive(f.UncompressedSize64, f.CompressedSize64) { // what the archive promises; inflating checks what it keeps
+		return nil, fmt.Errorf("part %s: %w", key, errBomb)
+	}
 	if err := c.claim(key, f); err != nil {
 		return nil, err
 	}
@@ -215,7 +218,7 @@ func (c *container) open(key string) (*part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("part %s: %w", key, err)
 	}
-	p := &part{key: key, body: body, packed: int64(f.CompressedSize64)}
+	p := &part{key: key, body: body, packed: int64(f.CompressedSize64), promised: f.UncompressedSize64}
 	if err := p.decode(); err != nil {
 		_ = body.Close()
 		return nil, err
@@ -249,11 +252,23 @@ type part struct {
 	text   io.Reader // body, as UTF-8
 	packed int64
 	size   int64
+
+	promised uint64 // size, as the archive says; only good for a guess
 }
+
+// window returns how much of the part to look at at once.
+func (p *part) window() int { return int(min(max(p.promised+1, 4<<10), maxWindow)) }
 
 func (p *part) Close() error { return p.body.Close() }
 
 func (p *part) Read(b []byte) (int, error) { return p.text.Read(b) }
+
+var errBomb = fmt.Errorf("it inflates to more than %d times its size in the file; it is refused as unsafe", maxRatio)
+
+// excessive reports whether a part inflates to more than any honest one.
+func excessive(size, packed uint64) bool {
+	return size > maxPart || size > freeInflate && size/max(packed, 1) > maxRatio
+}
 
 // inflater is the raw side of a part: it bounds and words what inflating brings.
 type inflater struct{ p *part }
@@ -263,8 +278,8 @@ func (r inflater) Read(b []byte) (int, error) {
 	n, err := p.body.Read(b)
 	p.size += int64(n)
 	switch {
-	case p.size > maxPart || p.size > freeInflate && p.size/max(p.packed, 1) > maxRatio:
-		return 0, fmt.Errorf("it inflates to more than %d times its size in the file; it is refused as unsafe", maxRatio)
+	case excessive(uint64(p.size), uint64(max(p.packed, 0))):
+		return 0, errBomb
 	case err == nil || err == io.EOF: //nolint:errorlint // archive/zip gives a bare io.EOF only after size and checksum
 		return n, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	window    = 288 << 10 // bytes of XML that a cutter looks at; a chunk is at least 8/9 of it, unless the sheet ends
+	maxWindow = 288 << 10 // bytes of XML that a cutter looks at; a chunk is at least 8/9 of it, unless the sheet ends
 	maxRecord = 16 << 20  // one row, or one shared string, as XML
 	maxRow    = 1 << 20   // the last row of a sheet: 1,048,576
 	maxColumn = 1 << 14   // its last column, XFD, as a count
@@ -183,12 +183,12 @@ func (c *cutter) start(tag []byte) (int, error) {
 		}
 		return 1, nil
 	}
-	n, err := c.parse(tag)
-	if n == 0 || err != nil {
-		return n, err
-	}
-	row := c.row
+	n, row := 1, c.row
 	if c.numbered {
+		var err error
+		if n, err = c.parse(tag); n == 0 || err != nil {
+			return n, err
+		}
 		if row, err = rowNumber(&c.tag, c.row); err != nil {
 			return n, err
 		}

@@ -92,7 +92,7 @@ func (d *sheetDecoder) seek() error {
 			d.begun = err == nil
 			return err
 		}
-		if err := d.sc.skip(); err != nil {
+		if err := d.sc.skipWithout("row"); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (d *sheetDecoder) readCells() error {
 		case string(local(d.sc.name)) == "c":
 			err = d.anyCell()
 		default:
-			err = d.sc.skip()
+			err = d.sc.skipWithout("c")
 		}
 		if err != nil {
 			return err

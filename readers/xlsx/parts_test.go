@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/crmetl/crmetl/pipeline"
 )
 
 // text gathers XML.
@@ -31,6 +33,7 @@ type parts struct {
 	date1904 bool              //
 	whole    map[string]string // parts that replace those made of the above
 	drop     []string          // parts left out
+	stored   bool              // nothing is compressed
 }
 
 const head = `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>` + "\n"
@@ -82,7 +85,11 @@ func (p parts) zip(tb testing.TB) []byte {
 	z := zip.NewWriter(&buf)
 	files := p.files()
 	for _, name := range sortedKeys(files) {
-		w, err := z.Create(name)
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		if p.stored {
+			h.Method = zip.Store
+		}
+		w, err := z.CreateHeader(h)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -112,3 +119,5 @@ func (p parts) file(tb testing.TB) string {
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+
+type chunk = pipeline.Chunk

@@ -172,6 +172,7 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 		return r.fail(int(c.Line), broken("the text of this row, or of one of those that follow, is not UTF-8"))
 	}
 	d := r.decoder(c.Data, int(c.Line)-1)
+	b.Rows = slices.Grow(b.Rows, 256)
 	for {
 		ok, err := d.next()
 		if err != nil {

@@ -313,7 +313,11 @@ func (s *scanner) pop() error {
 }
 
 // skip passes over the rest of the element whose start tag was just read.
-func (s *scanner) skip() error {
+func (s *scanner) skip() error { return s.skipWithout("") }
+
+// skipWithout is skip for an element that does not belong where it stands: one that is looked for, called but, must
+// not be lost in it.
+func (s *scanner) skipWithout(but string) error {
 	if s.empty {
 		return nil
 	}
@@ -322,11 +326,13 @@ func (s *scanner) skip() error {
 		if err != nil {
 			return err
 		}
-		if tok == tokEnd && len(s.marks) < depth {
+		switch {
+		case tok == tokEnd && len(s.marks) < depth:
 			return nil
-		}
-		if tok == tokEOF {
+		case tok == tokEOF:
 			return errCut
+		case tok == tokStart && but != "" && string(local(s.name)) == but:
+			return broken("a <%s> stands in an element that it does not belong to", s.name)
 		}
 	}
 }

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	keepStrings = 16 << 20 // bytes of shared strings held in memory; more of them go to a file
-	blockLen    = 64       // strings that come back from the file at once
-	blockSlots  = 1 << 10  // blocks held in memory
-	maxString   = 4 << 20  // bytes of one string; a cell of Excel holds 32,767 characters
+	keepStrings = 8 << 20 // bytes of shared strings held in memory; more of them go to a file
+	blockLen    = 64      // strings that come back from the file at once
+	blockSlots  = 512     // blocks held in memory
+	maxString   = 4 << 20 // bytes of one string; a cell of Excel holds 32,767 characters
 )
 
 // table holds the shared strings of a workbook: in memory while they are few, then in a file that no one else sees.
@@ -118,9 +118,10 @@ func (w *tableWriter) done() (*table, error) {
 	return &table{count: w.count, kept: w.kept, file: w.file, remove: w.remove, starts: w.starts, slots: w.slots}, nil
 }
 
-// readStrings reads the part of the shared strings, keeping at most keep bytes of it in memory.
-func readStrings(r io.Reader, keep int) (t *table, err error) {
-	c, err := newCutter(r, window, "sst", "sst", "si")
+// readStrings reads the part of the shared strings, keeping at most keep bytes of it in memory. size is how much of the
+// XML it looks at at once.
+func readStrings(r io.Reader, size, keep int) (t *table, err error) {
+	c, err := newCutter(r, size, "sst", "sst", "si")
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,7 @@ func (w *tableWriter) items(chunk []byte) error {
 			continue
 		}
 		if string(local(s.name)) != "si" {
-			if err := s.skip(); err != nil {
+			if err := s.skipWithout("si"); err != nil {
 				return err
 			}
 			continue

@@ -1,6 +1,7 @@
 package xlsx
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -16,9 +17,12 @@ const (
 	elapsed // hours, minutes or seconds that go on past their end: a duration
 )
 
+// maxFormats bounds what a workbook may define; Excel itself takes a few hundred.
+const maxFormats = 1 << 16
+
 // readStyles returns the class of each cell style.
 func readStyles(p *part) ([]class, error) {
-	s := newScanner(p, 64<<10, maxSmallPart)
+	s := newScanner(p, p.window(), maxRecord)
 	custom := map[int]class{}
 	var styles []class
 	inXfs := 0
@@ -45,6 +49,9 @@ func readStyles(p *part) ([]class, error) {
 				return nil, err
 			}
 			if n, err := strconv.Atoi(strings.TrimSpace(id)); err == nil && ok {
+				if len(custom) == maxFormats {
+					return nil, fmt.Errorf("it has more than %d number formats", maxFormats)
+				}
 				if _, twice := custom[n]; !twice {
 					custom[n] = classOf(code)
 				}

@@ -117,7 +117,7 @@ func (c *container) scan(key string, see func(*scanner) error) error {
 		return err
 	}
 	defer func() { _ = p.Close() }()
-	s := newScanner(p, 32<<10, maxRecord)
+	s := newScanner(p, p.window(), maxRecord)
 	for {
 		tok, err := s.next()
 		switch {

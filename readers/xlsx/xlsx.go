@@ -10,7 +10,8 @@
 // Text of cells is text, also where it looks like a number. Numbers are decimal literals with every digit that is
 // stored, without exponent; fractions lose the noise of binary doubles. A number whose format shows a day, a time, or
 // both, is a Date, a Time or a DateTime, rounded to milliseconds; [h]:mm and its like make a Time that may exceed 24
-// hours. Booleans are Bool, error cells a Fault with their name. A formula without a stored result is a Fault named
+// hours. A number that is no date under such a format, as a negative one, stays a Number, and 1900-02-29, which only
+// spreadsheets know, is Text. Booleans are Bool, error cells a Fault with their name. A formula without a stored result is a Fault named
 // [FormulaFault]. Of merged cells, the first one has the value. A cell without any value is an empty Text.
 //
 // # Rows
@@ -173,7 +174,7 @@ func (r *Reader) note(b *book) {
 		add("%d of %d worksheets are hidden", hidden, len(r.evidence.Sheets))
 	}
 	if others > 0 {
-		add("%d sheets hold charts or dialogs and no rows", others)
+		add("%d of the workbook's sheets hold charts or dialogs and no rows", others)
 	}
 	if b.date1904 {
 		add("days count from 1904-01-01")
@@ -182,7 +183,7 @@ func (r *Reader) note(b *book) {
 
 // shared reads what all cells share: styles and strings.
 func (r *Reader) shared(b *book) (err error) {
-	if r.zip.has(b.styles) {
+	if b.styles != "" {
 		p, err := r.zip.open(b.styles)
 		if err != nil {
 			return err
@@ -203,7 +204,7 @@ func (r *Reader) shared(b *book) (err error) {
 		return err
 	}
 	defer func() { _ = p.Close() }()
-	if r.strings, err = readStrings(p, keepStrings); err != nil {
+	if r.strings, err = readStrings(p, p.window(), keepStrings); err != nil {
 		return fmt.Errorf("part %s: %w", b.strings, err)
 	}
 	return nil
@@ -223,7 +224,7 @@ func (r *Reader) rewind() error {
 		return err
 	}
 	r.body = p
-	if r.cut, err = newCutter(p, window, "worksheet", "sheetData", "row"); err != nil {
+	if r.cut, err = newCutter(p, p.window(), "worksheet", "sheetData", "row"); err != nil {
 		return err
 	}
 	r.cut.numbered = true

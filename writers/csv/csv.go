@@ -96,7 +96,7 @@ func (w *Writer) render(b *record.Batch) (lines.Append, error) {
 	}
 	return func(dst []byte, row *record.Row) ([]byte, error) {
 		if len(row.Values) != h.Len() {
-			return dst, fmt.Errorf("the row has %d cells, the file %d columns", len(row.Values), h.Len())
+			return dst, fmt.Errorf("the row has %d cell(s), the file %d column(s)", len(row.Values), h.Len())
 		}
 		for i, v := range row.Values {
 			if i > 0 {

@@ -18,6 +18,8 @@ type Options struct {
 	Header *record.Header // the columns; nil: those of each batch
 	Nested bool           // dots in names are nesting: preference.from_price becomes {"preference":{"from_price":…}}
 	Raw    bool           // the first cell of each row is JSON, and a line of its own
+	// Record, if set, renders each record instead: one row, or the rows of a group. It is called from many goroutines.
+	Record func(dst []byte, rows []*record.Row) ([]byte, error)
 }
 
 // Writer renders and writes rows. Absent cells are left out, Null is null, numbers keep their digits.
@@ -31,7 +33,7 @@ type Writer struct {
 func New(out io.Writer, o Options) (*Writer, error) {
 	w := &Writer{o: o}
 	w.Sink = lines.Sink{Out: out, Render: w.render}
-	if o.Header != nil && !o.Raw {
+	if o.Header != nil && !o.Raw && o.Record == nil {
 		var err error
 		if w.enc, err = encoder(o.Header, o.Nested); err != nil {
 			return nil, err
@@ -56,6 +58,9 @@ func (w *Writer) render(b *record.Batch) (lines.Append, error) {
 	if w.o.Raw {
 		return appendRaw, nil
 	}
+	if w.o.Record != nil {
+		return w.record(b), nil
+	}
 	h, enc := w.o.Header, w.enc
 	if h == nil {
 		if h = b.Header; h == nil {
@@ -68,10 +73,30 @@ func (w *Writer) render(b *record.Batch) (lines.Append, error) {
 	}
 	return func(dst []byte, row *record.Row) ([]byte, error) {
 		if len(row.Values) != h.Len() {
-			return dst, fmt.Errorf("the row has %d cells, the file %d columns", len(row.Values), h.Len())
+			return dst, fmt.Errorf("the row has %d cell(s), the file %d column(s)", len(row.Values), h.Len())
 		}
 		return append(enc.Append(dst, row.Values), '\n'), nil
 	}, nil
+}
+
+// record renders a batch's records; the lines of a group's later rows are part of its first one's.
+func (w *Writer) record(b *record.Batch) lines.Append {
+	var rows []*record.Row
+	return func(dst []byte, row *record.Row) ([]byte, error) {
+		rows = append(rows[:0], row)
+		if row.Group != 0 {
+			if row.Num != row.Group {
+				return dst, nil
+			}
+			for i := range b.Rows {
+				if r := &b.Rows[i]; r.Group == row.Group && r != row {
+					rows = append(rows, r)
+				}
+			}
+		}
+		dst, err := w.o.Record(dst, rows)
+		return append(dst, '\n'), err
+	}
 }
 
 // appendRaw appends the first cell's JSON, as it is unless it spreads over several lines.

@@ -199,7 +199,7 @@ func TestRoundTrip(t *testing.T) {
 	h := header(columns)
 	b := batch(h)
 	var want [][]record.Value
-	for range 2000 {
+	for range 700 {
 		row := b.Add()
 		for i := range columns {
 			var s strings.Builder
@@ -347,7 +347,7 @@ func TestDiskFull(t *testing.T) {
 	if err := make(&good); err != nil {
 		t.Fatal(err)
 	}
-	for room := 0; room < good.Len(); room += 97 {
+	for room := 0; room < good.Len(); room += 211 {
 		if err := make(&full{room}); err == nil {
 			t.Fatalf("a disk with room for %d of %d bytes is no error", room, good.Len())
 		}
@@ -358,7 +358,7 @@ func TestDiskFull(t *testing.T) {
 func TestLeavesNothing(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
-	const rows, columns, size = 20_000, 12, 500
+	const rows, columns, size = 10_000, 12, 500
 	h := header(columns)
 	w, err := New(&full{1 << 40}, Options{Header: h})
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
 )
@@ -121,15 +120,55 @@ func (c *customer) set(m room.Member) (known bool, err error) {
 	return true, nil
 }
 
-// text returns the field of the name, if it is one that holds a string.
+// text returns the field of the name, nil if it is none that holds a string.
 func (c *customer) text(name string) *string {
-	return map[string]*string{
-		"name": &c.Name, "company": &c.Company, "address": &c.Address, "city": &c.City, "state": &c.State,
-		"zip": &c.Zip, "country": &c.Country, "email": &c.Email, "phone": &c.Phone, "color": &c.Color,
-		"notes": &c.Notes, "remindType": &c.RemindType, "custom0": &c.Custom0, "custom1": &c.Custom1,
-		"custom2": &c.Custom2, "custom3": &c.Custom3, "custom4": &c.Custom4, "custom5": &c.Custom5,
-		"custom6": &c.Custom6, "custom7": &c.Custom7, "custom8": &c.Custom8, "custom9": &c.Custom9,
-	}[name]
+	switch name {
+	case "name":
+		return &c.Name
+	case "company":
+		return &c.Company
+	case "address":
+		return &c.Address
+	case "city":
+		return &c.City
+	case "state":
+		return &c.State
+	case "zip":
+		return &c.Zip
+	case "country":
+		return &c.Country
+	case "email":
+		return &c.Email
+	case "phone":
+		return &c.Phone
+	case "color":
+		return &c.Color
+	case "notes":
+		return &c.Notes
+	case "remindType":
+		return &c.RemindType
+	case "custom0":
+		return &c.Custom0
+	case "custom1":
+		return &c.Custom1
+	case "custom2":
+		return &c.Custom2
+	case "custom3":
+		return &c.Custom3
+	case "custom4":
+		return &c.Custom4
+	case "custom5":
+		return &c.Custom5
+	case "custom6":
+		return &c.Custom6
+	case "custom7":
+		return &c.Custom7
+	case "custom8":
+		return &c.Custom8
+	case "custom9":
+		return &c.Custom9
+	}
+	return nil
 }
 
 func setNumber(to **json.Number, m room.Member) error {
@@ -302,86 +341,6 @@ func (s *Simulator) getCustomer(c *call) error {
 	}
 	room.WriteRaw(c.w, 200, doc)
 	return nil
-}
-
-// searchCustomers answers GET /customers/search/{term}: case-insensitive, in name, company, address, city, state, zip and
-// country.
-func (s *Simulator) searchCustomers(c *call) error {
-	term := strings.ToLower(c.args[0])
-	quick := []byte(term)
-	if !plain(quick) {
-		quick = nil
-	}
-	var broken error
-	found, err := s.Store.List(kindCustomers).Where(func(doc []byte) bool {
-		// Most records do not have the term anywhere: those need no decoding.
-		if quick != nil && plainText(doc) && !containsFold(doc, quick) {
-			return false
-		}
-		var f struct{ Name, Company, Address, City, State, Zip, Country string }
-		if err := json.Unmarshal(doc, &f); err != nil {
-			broken = err
-			return false
-		}
-		for _, v := range [...]string{f.Name, f.Company, f.Address, f.City, f.State, f.Zip, f.Country} {
-			if strings.Contains(strings.ToLower(v), term) {
-				return true
-			}
-		}
-		return false
-	})
-	if err == nil {
-		err = broken
-	}
-	if err != nil {
-		return err
-	}
-	room.WriteArray(c.w, found, c.knobs.ContentLength)
-	return nil
-}
-
-// plain reports whether a term looks the same in JSON as it does outside.
-func plain(b []byte) bool {
-	return !bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' || r >= utf8.RuneSelf || r == '"' || r == '\\' })
-}
-
-// plainText reports whether a document has only ASCII and no escapes that hide letters, so that folding its bytes is
-// folding its text.
-func plainText(doc []byte) bool {
-	for _, b := range doc {
-		if b >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return !bytes.Contains(doc, []byte(`\u`))
-}
-
-// containsFold reports whether doc has term, which is lower-case ASCII.
-func containsFold(doc, term []byte) bool {
-	if len(term) == 0 {
-		return true
-	}
-	lower, upper := term[0], term[0]
-	if 'a' <= lower && lower <= 'z' {
-		upper -= 'a' - 'A'
-	}
-next:
-	for i := 0; i+len(term) <= len(doc); i++ {
-		if doc[i] != lower && doc[i] != upper {
-			continue
-		}
-		for j := 1; j < len(term); j++ {
-			b := doc[i+j]
-			if 'A' <= b && b <= 'Z' {
-				b += 'a' - 'A'
-			}
-			if b != term[j] {
-				continue next
-			}
-		}
-		return true
-	}
-	return false
 }
 
 // attachment is what is kept of a file.

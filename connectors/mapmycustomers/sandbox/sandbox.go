@@ -47,6 +47,7 @@ type Simulator struct {
 	key   []byte
 	limit room.Limiter
 	paths []endpoint
+	wait  time.Duration // what Settings says of a token's activation
 }
 
 // New returns the simulator as the vendor is, as far as its document says.
@@ -61,7 +62,7 @@ func NewWith(o room.Options, k Knobs) (*Simulator, error) {
 	}
 	k, err := k.withDefaults()
 	if err != nil {
-		return nil, fmt.Errorf("sandbox %s: %w", Name, err)
+		return nil, fmt.Errorf("%s: %w", Name, err)
 	}
 	store, err := room.OpenStore(o.Dir, Name)
 	if err != nil {
@@ -77,7 +78,7 @@ func NewWith(o room.Options, k Knobs) (*Simulator, error) {
 	s.Fill = s.fill
 	if err := s.start(o.Faults); err != nil {
 		_ = store.Close()
-		return nil, fmt.Errorf("sandbox %s: %w", Name, err)
+		return nil, fmt.Errorf("%s: %w", Name, err)
 	}
 	return s, nil
 }
@@ -98,6 +99,7 @@ func (s *Simulator) start(faults *room.Faults) error {
 		return fmt.Errorf("key for tokens: %w", err)
 	}
 	s.key = key.Key
+	s.wait = s.knobs.Activation
 	return nil
 }
 
@@ -107,7 +109,7 @@ func (s *Simulator) Settings(base string) map[string]string {
 		"base_url":         base + prefix,
 		"username":         s.made.Username,
 		"password":         s.made.Password,
-		"token_activation": s.made.Activation.String(),
+		"token_activation": s.wait.String(),
 	}
 }
 
@@ -230,8 +232,8 @@ func (s *Simulator) arrive(r *http.Request, at time.Time) room.Arrival {
 	return a
 }
 
-// maxBody is what is read of a request: a file of the largest size in base64 is a tenth of it.
-const maxBody = 64 << 20
+// maxBody is what is read of a request: twice a file of the largest size in base64, and more.
+const maxBody = 16 << 20
 
 // problem is a refusal with its status. The document gives no statuses and no bodies of errors.
 type problem struct {
