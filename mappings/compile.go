@@ -33,7 +33,7 @@ func Compile(m *Mapping, origin *record.Header, obj *schema.Object, o Options) (
 	c.required()
 	c.group(p)
 	if m.SkipWhen != "" {
-		p.skip = c.expression(m.SkipWhen, c.place("skip_when:"), nil, "skip_when", true)
+		p.skip = c.expression(m.SkipWhen, c.place("skip_when:"), &m.skip, "skip_when", true)
 	}
 	if len(p.steps) == 0 && len(c.problems) == 0 {
 		c.add(c.place("fields"), "write field: column", "no field of %s is mapped", obj.Name)
@@ -50,6 +50,15 @@ func Compile(m *Mapping, origin *record.Header, obj *schema.Object, o Options) (
 		}
 	}
 	p.header = record.LooseHeader(names)
+	read := map[string]bool{}
+	for _, name := range m.Columns() {
+		read[name] = true
+	}
+	for _, name := range origin.Names() {
+		if !read[name] && name != "" && !strings.HasPrefix(name, "_") {
+			p.unread = append(p.unread, name)
+		}
+	}
 	if p.groupBy != "" && p.groupBy != "*" && p.groupCell < 0 {
 		for i := range p.steps {
 			if p.steps[i].field == p.groupBy {

@@ -22,10 +22,8 @@ type converter func(record.Value) (record.Value, error)
 // which those of spreadsheets are not.
 func converterOf(f *schema.Field, exact bool) converter {
 	switch f.Type {
-	case schema.ID:
-		return func(v record.Value) (record.Value, error) { return toID(v, exact) }
-	case schema.Phone:
-		return func(v record.Value) (record.Value, error) { return toPhone(v, exact) }
+	case schema.ID, schema.Phone:
+		return func(v record.Value) (record.Value, error) { return toDigits(v, exact) }
 	case schema.Integer:
 		return toInteger
 	case schema.Number:
@@ -63,7 +61,8 @@ func toText(v record.Value) (record.Value, error) {
 	return record.TextOf(v.Cell()), nil
 }
 
-func toID(v record.Value, exact bool) (record.Value, error) {
+// toDigits is for ids and phones: text whose every digit counts.
+func toDigits(v record.Value, exact bool) (record.Value, error) {
 	if v.Kind() == record.Number {
 		if err := wholeDigits(v.Text(), exact); err != nil {
 			return v, err
@@ -75,8 +74,6 @@ func toID(v record.Value, exact bool) (record.Value, error) {
 	}
 	return toText(v)
 }
-
-func toPhone(v record.Value, exact bool) (record.Value, error) { return toID(v, exact) }
 
 // plainZeros writes 971501234567.0, as some spreadsheets' writers do, without its needless fraction.
 func plainZeros(literal string) string {
@@ -274,7 +271,7 @@ func choiceConverter(f *schema.Field) converter {
 }
 
 // toList splits a text at ";", or reads it as a JSON array. Blanks around items go, and so do empty items and those
-// that stand in the list already.
+// that stand in the list already. A list of nothing is an empty cell.
 func toList(v record.Value) (record.Value, error) {
 	var room [8]string
 	items := room[:0]
@@ -310,7 +307,11 @@ func toList(v record.Value) (record.Value, error) {
 				return v, nil // a list of objects is the vendor's affair
 			}
 		}
-		for i, s := range mustItems(v) {
+		all, ok := v.Items()
+		if !ok || len(all) != len(raw) {
+			return v, fmt.Errorf("%s is not a list", transforms.Quote(v.Text()))
+		}
+		for i, s := range all {
 			if raw[i] != nil {
 				items = append(items, s)
 			}
@@ -318,9 +319,12 @@ func toList(v record.Value) (record.Value, error) {
 	default:
 		items = append(items, v.Cell())
 	}
+	if items = distinct(items); len(items) == 0 {
+		return record.Value{}, nil
+	}
 	var text [128]byte
 	b := append(text[:0], '[')
-	for i, s := range distinct(items) {
+	for i, s := range items {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -348,11 +352,6 @@ func distinct(items []string) []string {
 		kept = append(kept, s)
 	}
 	return kept
-}
-
-func mustItems(v record.Value) []string {
-	items, _ := v.Items()
-	return items
 }
 
 func toJSON(v record.Value) (record.Value, error) {

@@ -23,7 +23,8 @@ type Mapping struct {
 	Source   Source
 	Tests    []Test
 
-	at       map[string]place // of the top-level keys
+	at       map[string]place // of the top-level keys, and of their values by key and ":"
+	skip     scalarPlace      // of SkipWhen
 	problems Problems         // what Parse found
 }
 

@@ -116,6 +116,7 @@ func (p *parse) mapping(root *node) *Mapping {
 	}
 	if n := keys["skip_when"]; n != nil {
 		m.SkipWhen, _ = p.text(n, "skip_when")
+		m.skip = n.place
 		if m.SkipWhen == "" && n.kind == scalar {
 			p.add(n.at, "", "skip_when is empty")
 		}

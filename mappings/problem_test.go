@@ -81,8 +81,9 @@ var problemCases = []struct {
 	{"group_by", "fields:\n  email: A\ngroup_by: A\n", []string{"3:11: rows are not brought together"}, false},
 	{"constants", "fields:\n  email: A\n  status: {value: clsed}\n  rating: {column: B, default: high, map: {a: b}, otherwise: {value: c}}\n", []string{
 		"3:19: \"clsed\" is none of the choices", "4:32: \"high\" is not a plain number", "4:47: \"b\" is not a plain number", "4:62: \"c\" is not a plain number"}, false},
-	{"expressions", "fields:\n  email: A\n  notes: {expr: 'row[\"it''s\"] + row[\"Agnet\"]'}\n  source: {expr: upper(row.B) + 1}\n  country:\n    expr: |\n      row[\"A\"] +\n        row[\"First Nmae\"]\n  first_name: {expr: \"row[\\\"A\\\"] + trm(row.B)\"}\nskip_when: row[\"A\"]\n", []string{
-		"3:22: unknown column \"it's\"", "4:31: mismatched types", "8:13: unknown column \"First Nmae\" (did you mean First Name?)", "9:36: unknown function trm (did you mean trim?)", "10:12: expected bool"}, false},
+	{"expressions", "fields:\n  email: A\n  notes: {expr: 'row[\"it''s\"] + row[\"Agnet\"]'}\n  source: {expr: upper(row.B) + 1}\n  country:\n    expr: |\n      row[\"A\"] +\n        row[\"First Nmae\"]\n  first_name: {expr: \"row[\\\"A\\\"] + trm(row.B)\"}\nskip_when: row[\"A\"] == row.D\n", []string{
+		"3:22: unknown column \"it's\"", "4:31: mismatched types", "8:13: unknown column \"First Nmae\" (did you mean First Name?)", "9:36: unknown function trm (did you mean trim?)", "10:28: skip_when: unknown column \"D\""}, false},
+	{"condition", "fields: {email: A}\nskip_when: row[\"A\"]\n", []string{"2:12: skip_when: expected bool"}, false},
 	{"all at once", "vresion: 1\nfields:\n  emial: A\n  mobile: {column: C, apply: [lowr]}\n  notes: D\n", []string{
 		"1:1: unknown key vresion", "3:3: no field emial", "4:31: unknown transform lowr", "5:10: no column D"}, true},
 }

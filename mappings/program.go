@@ -16,7 +16,8 @@ type Program struct {
 	in      *record.Header // the names of the cells that it reads
 	header  *record.Header // the names of those that it fills
 	steps   []step
-	columns []string // parallel to header: the column that a field comes from, "" if there is not exactly one
+	unread  []string // columns of the file that no field comes from
+	columns []string // parallel to header: the column that a field comes from, "" if there is none
 
 	skip *transforms.Expression
 
@@ -47,9 +48,13 @@ type step struct {
 // Header names the fields, or the columns of an export, that Apply fills.
 func (p *Program) Header() *record.Header { return p.header }
 
-// Columns returns, parallel to Header, the column of the file that each field is read from; "" if that is an
-// expression or a constant, the first candidate if there are several.
+// Columns returns, parallel to Header, the column of the file that each field is read from; "" if it is an expression
+// or a constant, the first candidate if there are several. It is what schema.Checker.Columns wants.
 func (p *Program) Columns() []string { return slices.Clone(p.columns) }
+
+// Unread returns the columns of the file that the mapping does not read, those that begin with "_" left out: what an
+// import loses, to be told to the user.
+func (p *Program) Unread() []string { return slices.Clone(p.unread) }
 
 // GroupBy names what brings rows together into one record: a column of the file, or a field if the mapping names no
 // column and the vendor's object has such a field; "*" if the whole file is one record, "" if each row is one.
@@ -179,24 +184,26 @@ func (s *step) fill(row *record.Row, in []record.Value, out *record.Value) {
 			return
 		}
 	}
-	if isEmpty(v) {
-		switch s.blank {
-		case Clear:
-			*out = record.NullOf()
-		case Refuse:
-			refuse(row, s.field, column, "blank", errors.New("the cell is empty, and the mapping refuses rows without a value"))
+	if !isEmpty(v) {
+		if v.Kind() == record.Text {
+			v = trim(v)
 		}
-		return
+		var err error
+		if v, err = s.convert(v); err != nil {
+			refuse(row, s.field, column, s.rule, err)
+			return
+		}
+		if v.Kind() != record.Absent {
+			*out = v
+			return
+		}
 	}
-	if v.Kind() == record.Text {
-		v = trim(v)
+	switch s.blank {
+	case Clear:
+		*out = record.NullOf()
+	case Refuse:
+		refuse(row, s.field, column, "blank", errors.New("the cell is empty, and the mapping refuses rows without a value"))
 	}
-	v, err := s.convert(v)
-	if err != nil {
-		refuse(row, s.field, column, s.rule, err)
-		return
-	}
-	*out = v
 }
 
 // pick returns the first candidate with a value, and the name of its column.

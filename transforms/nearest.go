@@ -26,7 +26,10 @@ func Nearest(name string, candidates []string) string {
 		if d > 0 && shares(key, k) {
 			d = min(d, 3) // "mobile number" for "mobile": more letters, same name
 		}
-		limit := 2 * max(1, (len([]rune(key))+1)/3)
+		limit := 2 * ((len([]rune(key)) + 1) / 3)
+		if len([]rune(key)) < 3 {
+			limit = 0 // at two letters every other name is near
+		}
 		if d <= limit && d < least {
 			best, least = c, d
 		}

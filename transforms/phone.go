@@ -36,16 +36,21 @@ func newPhone(a Args) (Func, error) {
 	if region != "" && phonenumbers.GetCountryCodeForRegion(region) == 0 {
 		return nil, &ArgError{Option: option, Message: fmt.Sprintf("%s is no country code, such as AE", Quote(region))}
 	}
+	read := onText(func(s string) (string, error) { return phone(s, region, check == "valid") })
 	return func(v record.Value) (record.Value, error) {
 		if v.Kind() == record.Number {
-			if len(strings.TrimLeft(v.Text(), "-")) > 15 {
-				return v, fmt.Errorf("%s has more digits than a spreadsheet keeps of a number; format the column as text", Quote(v.Text()))
-			}
-			if strings.ContainsAny(v.Text(), "-.") {
+			whole, err := WholeNumber(v.Text())
+			switch {
+			case Scientific(v.Text()):
+				return v, err
+			case err != nil || whole[0] == '-':
 				return v, fmt.Errorf("%s is not a telephone number", Quote(v.Text()))
+			case len(whole) > 15:
+				return v, &Refusal{"digits", fmt.Sprintf("%s has more digits than a spreadsheet keeps of a number; format the column as text", Quote(v.Text()))}
 			}
+			v = record.TextOf(whole)
 		}
-		return onText(func(s string) (string, error) { return phone(s, region, check == "valid") })(v)
+		return read(v)
 	}, nil
 }
 

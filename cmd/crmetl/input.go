@@ -206,7 +206,7 @@ func chooseMode(t *target, flag string, m *mappings.Mapping) (schema.Mode, error
 	}
 	mode := t.object.Modes[0]
 	if m != nil && m.Mode != "" {
-		mode = schema.Mode(m.Mode)
+		mode = m.Mode
 	}
 	if flag != "" {
 		mode = schema.Mode(flag)

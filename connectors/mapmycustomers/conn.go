@@ -125,6 +125,13 @@ func (c *Conn) Account() string { return c.account }
 // Stats counts the calls made so far.
 func (c *Conn) Stats() api.Stats { return c.api.Stats() }
 
+// Ready gets a token, from the cache or from the vendor, and waits until it is good: what is wrong with the credentials
+// is found before the first row.
+func (c *Conn) Ready(ctx context.Context) error {
+	_, err := c.creds.store.Get(ctx, c.creds.issue)
+	return err
+}
+
 // Ping signs in and says who we are and what the account allows.
 func (c *Conn) Ping(ctx context.Context) (string, error) {
 	u, err := c.user(ctx)

@@ -280,7 +280,7 @@ func (r inflater) Read(b []byte) (int, error) {
 	switch {
 	case excessive(uint64(p.size), uint64(max(p.packed, 0))):
 		return 0, errBomb
-	case err == nil || err == io.EOF: //nolint:errorlint // archive/zip gives a bare io.EOF only after size and checksum
+	case err == nil || err == io.EOF: // archive/zip gives a bare io.EOF only after size and checksum
 		return n, err
 	}
 	return n, damaged{err}

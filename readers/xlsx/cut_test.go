@@ -3,7 +3,6 @@ package xlsx
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -233,7 +232,7 @@ func FuzzWorkbook(f *testing.F) {
 		write(t, path, bad[:max(end, 0)%(len(bad)+1)])
 		rows, err := readAll(path, Options{})
 		if err == nil && len(rows) != 21 {
-			t.Fatal(fmt.Sprintf("%d rows and no error", len(rows)))
+			t.Fatalf("%d rows and no error", len(rows))
 		}
 	})
 }

@@ -85,7 +85,7 @@ func (s *scanner) fill() (bool, error) {
 		n, err := s.src.Read(s.data[len(s.data):cap(s.data)])
 		s.data = s.data[:len(s.data)+n]
 		got = got || n > 0
-		if err == io.EOF { //nolint:errorlint // only the bare one is a good end: parts wrap what went wrong
+		if err == io.EOF { // only the bare one is a good end: parts wrap what went wrong
 			s.eof = true
 			break
 		}

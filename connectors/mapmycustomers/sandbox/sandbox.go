@@ -258,16 +258,18 @@ func (*limited) Error() string { return "rate limit exceeded" }
 
 // fail answers with an error.
 func (c *call) fail(err error) {
-	switch err := err.(type) {
-	case *limited:
-		after := room.RetryAfter{Wait: err.wait, Form: c.knobs.RetryAfter}
+	var tooSoon *limited
+	var wrong *problem
+	switch {
+	case errors.As(err, &tooSoon):
+		after := room.RetryAfter{Wait: tooSoon.wait, Form: c.knobs.RetryAfter}
 		after.Set(c.w.Header(), c.at)
 		room.WriteError(c.w, http.StatusTooManyRequests, c.knobs.LimitBody, err.Error())
-	case *problem:
-		if err.status == http.StatusUnauthorized {
+	case errors.As(err, &wrong):
+		if wrong.status == http.StatusUnauthorized {
 			c.w.Header().Set("WWW-Authenticate", `Bearer realm="mapmycustomers"`)
 		}
-		room.WriteError(c.w, err.status, room.BodyJSON, err.text)
+		room.WriteError(c.w, wrong.status, room.BodyJSON, wrong.text)
 	default:
 		room.WriteError(c.w, http.StatusInternalServerError, room.BodyJSON, "the sandbox itself: "+err.Error())
 	}
