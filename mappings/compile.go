@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 	"github.com/crmetl/crmetl/transforms"
@@ -100,7 +101,7 @@ func (c *compiler) mode() {
 			c.add(c.place("mode:"), "", "%s can't be imported", c.obj.Name)
 			return
 		}
-		c.add(c.place("mode:"), didYouMean(transforms.Nearest(string(c.o.Mode), names)), "%s has no mode %s; there is %s", c.obj.Name, show(string(c.o.Mode)), strings.Join(names, ", "))
+		c.add(c.place("mode:"), didYouMean(near.Name(string(c.o.Mode), names)), "%s has no mode %s; there is %s", c.obj.Name, show(string(c.o.Mode)), strings.Join(names, ", "))
 	}
 	switch Blank(c.o.Blank) {
 	case "", Omit, Clear, Refuse:
@@ -155,13 +156,13 @@ func (c *compiler) field(name string, at place) *schema.Field {
 		if c.obj.AnyField && name != "" {
 			return &schema.Field{Name: name}
 		}
-		near := ""
+		meant := ""
 		if match, ok := c.obj.Match(name); ok {
-			near = match.Name
+			meant = match.Name
 		} else {
-			near = nearestField(c.obj, name, nil)
+			meant = nearestField(c.obj, name, nil)
 		}
-		c.add(at, didYouMean(near), "%s has no field %s", c.obj.Name, show(name))
+		c.add(at, didYouMean(meant), "%s has no field %s", c.obj.Name, show(name))
 		return nil
 	}
 	switch {
@@ -181,19 +182,22 @@ func (c *compiler) field(name string, at place) *schema.Field {
 func nearestField(obj *schema.Object, name string, ok func(*schema.Field) bool) string {
 	var names []string
 	of := map[string]string{}
-	for i := range obj.Fields {
-		f := &obj.Fields[i]
-		if ok != nil && !ok(f) {
-			continue
-		}
-		for _, n := range append([]string{f.Name}, f.Aliases...) {
-			if _, known := of[n]; !known {
+	add := func(f *schema.Field, spellings ...string) {
+		for _, n := range spellings {
+			if _, known := of[n]; !known && (ok == nil || ok(f)) {
 				of[n] = f.Name
 				names = append(names, n)
 			}
 		}
 	}
-	return of[transforms.Nearest(name, names)]
+	// Of equally near names the first is meant, and a field's own name comes before all aliases.
+	for i := range obj.Fields {
+		add(&obj.Fields[i], obj.Fields[i].Name)
+	}
+	for i := range obj.Fields {
+		add(&obj.Fields[i], obj.Fields[i].Aliases...)
+	}
+	return of[near.Name(name, names)]
 }
 
 // step compiles one entry. It reports false if the entry fills nothing: it has a problem, or the file lacks its
@@ -237,7 +241,7 @@ func (c *compiler) step(e *Entry, f *schema.Field) (step, bool) {
 				if i < len(e.cols) {
 					at = e.cols[i]
 				}
-				c.add(at, didYouMean(transforms.Nearest(name, c.origin.Names())), "the file has no column %s", show(name))
+				c.add(at, didYouMean(near.Name(name, c.origin.Names())), "the file has no column %s", show(name))
 			}
 		}
 		if len(s.cells) == 0 && s.fallback == nil {
@@ -406,6 +410,6 @@ func (c *compiler) group(p *Program) {
 		return
 	}
 	if p.groupCell = c.origin.Index(name); p.groupCell < 0 {
-		c.add(at, didYouMean(transforms.Nearest(name, c.origin.Names())), "group_by: the file has no column %s", show(name))
+		c.add(at, didYouMean(near.Name(name, c.origin.Names())), "group_by: the file has no column %s", show(name))
 	}
 }

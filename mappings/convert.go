@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 	"github.com/crmetl/crmetl/transforms"
@@ -261,7 +262,7 @@ func choiceConverter(f *schema.Field) converter {
 			return to, nil
 		}
 		hint := "one of " + strings.Join(f.Values, ", ")
-		if n := transforms.Nearest(s, f.Values); n != "" {
+		if n := near.Name(s, f.Values); n != "" {
 			hint = fmt.Sprintf("did you mean %s?", n)
 		} else if len(hint) > 300 {
 			hint = fmt.Sprintf("there are %d choices; crmetl describe lists them", len(f.Values))

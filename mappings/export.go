@@ -3,9 +3,9 @@ package mappings
 import (
 	"strings"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
-	"github.com/crmetl/crmetl/transforms"
 )
 
 // CompileExport makes the program of an export: which of the vendor's fields become columns of the file, under which
@@ -68,17 +68,17 @@ func CompileExport(m *Mapping, columns []string, from *record.Header, obj *schem
 }
 
 func (c *compiler) noField(col Column, from *record.Header, obj *schema.Object) {
-	near := transforms.Nearest(col.Field, from.Names())
+	meant := near.Name(col.Field, from.Names())
 	if obj != nil {
 		if f, ok := obj.Match(col.Field); ok {
 			if from.Index(f.Name) < 0 {
 				c.add(col.at, "leave it out", "field %s is not part of an export of %s", show(col.Field), obj.Name)
 				return
 			}
-			near = f.Name
+			meant = f.Name
 		}
 	}
-	hint := didYouMean(near)
+	hint := didYouMean(meant)
 	if hint == "" && from.Len() <= 60 {
 		hint = "there is " + strings.Join(from.Names(), ", ")
 	}

@@ -58,11 +58,11 @@ func Init(w io.Writer, columns []string, samples [][]string, obj *schema.Object,
 		case ok:
 			fmt.Fprintf(&b, "  # %s: field %s has a column already; {column: [A, B]} takes the first with a value\n", oneLine(c), f.Name)
 		default:
-			near := nearestField(obj, c, func(f *schema.Field) bool { return f.Takes(mode) && !taken[f.Name] })
-			if near == "" {
-				near = "FIELD"
+			meant := nearestField(obj, c, func(f *schema.Field) bool { return f.Takes(mode) && !taken[f.Name] })
+			if meant == "" {
+				meant = "FIELD"
 			}
-			fmt.Fprintf(&b, "  # %s: %s%s\n", yamlText(near), yamlText(c), sample(i))
+			fmt.Fprintf(&b, "  # %s: %s%s\n", yamlText(meant), yamlText(c), sample(i))
 		}
 	}
 	for i := range obj.Fields {

@@ -44,9 +44,9 @@ func Match(columns []string, obj *schema.Object, mode schema.Mode) (m *Mapping, 
 		if _, ok := obj.Match(c); ok {
 			continue // a field that this mode does not write is no misspelling of another
 		}
-		near := nearestField(obj, c, func(f *schema.Field) bool { return f.Takes(mode) && from[f.Name] == "" })
-		if near != "" {
-			suggestions[c] = near
+		meant := nearestField(obj, c, func(f *schema.Field) bool { return f.Takes(mode) && from[f.Name] == "" })
+		if meant != "" {
+			suggestions[c] = meant
 		}
 	}
 	return m, ignored, suggestions, problems.err()

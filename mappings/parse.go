@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 	"github.com/crmetl/crmetl/transforms"
@@ -52,7 +53,7 @@ func (p *parse) object(n *node, what string, known []string) map[string]*node {
 			ok = ok || name == k.text
 		}
 		if !ok {
-			hint := didYouMean(transforms.Nearest(k.text, known))
+			hint := didYouMean(near.Name(k.text, known))
 			if hint == "" {
 				hint = "there is " + strings.Join(known, ", ")
 			}
@@ -84,7 +85,7 @@ func (p *parse) choice(n *node, what string, words []string) string {
 			return s
 		}
 	}
-	p.add(n.at, didYouMean(transforms.Nearest(s, words)), "%s is %s; it is one of %s", what, show(s), strings.Join(words, ", "))
+	p.add(n.at, didYouMean(near.Name(s, words)), "%s is %s; it is one of %s", what, show(s), strings.Join(words, ", "))
 	return ""
 }
 
@@ -330,7 +331,7 @@ func (p *parse) apply(n *node) []Step {
 		}
 		t, ok := transforms.Lookup(name.text)
 		if !ok {
-			hint := didYouMean(transforms.Nearest(name.text, transforms.Names()))
+			hint := didYouMean(near.Name(name.text, transforms.Names()))
 			if hint == "" {
 				hint = "there is " + strings.Join(transforms.Names(), ", ")
 			}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/transforms"
 )
@@ -283,7 +284,7 @@ func (s *step) lookUp(v record.Value) (record.Value, error) {
 	}
 	slices.Sort(names)
 	hint := "it names " + strings.Join(names, ", ")
-	if n := transforms.Nearest(key, names); n != "" {
+	if n := near.Name(key, names); n != "" {
 		hint = fmt.Sprintf("did you mean %s?", n)
 	} else if len(hint) > 200 {
 		hint = fmt.Sprintf("it names %d others", len(names))

@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/crmetl/crmetl/transforms"
+	"github.com/crmetl/crmetl/internal/near"
 )
 
 //go:embed */*.yaml
@@ -67,8 +67,8 @@ func Load(nameOrPath string) (*Mapping, []byte, error) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errFolder) {
 		if text, inErr := shipped.ReadFile(strings.TrimSuffix(nameOrPath, ".yaml") + ".yaml"); inErr == nil {
 			data, err = text, nil
-		} else if near := transforms.Nearest(nameOrPath, shippedNames()); near != "" {
-			err = fmt.Errorf("%w, and no mapping of that name ships with crmetl; did you mean %s?", err, near)
+		} else if n := near.Name(nameOrPath, shippedNames()); n != "" {
+			err = fmt.Errorf("%w, and no mapping of that name ships with crmetl; did you mean %s?", err, n)
 		}
 	}
 	if err != nil {

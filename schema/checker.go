@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 )
 
@@ -193,8 +194,8 @@ func fieldNames(obj *Object) []string {
 }
 
 func didYouMean(name string, candidates []string) string {
-	if near, ok := Nearest(name, candidates); ok {
-		return fmt.Sprintf("; did you mean %s?", near)
+	if n := near.Name(name, candidates); n != "" {
+		return fmt.Sprintf("; did you mean %s?", n)
 	}
 	return ""
 }

@@ -20,20 +20,6 @@ func acme() *Vendor {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"email", "name", "company", "phone", "first_name", "last_name", "id"}
-	tests := []struct{ name, want string }{
-		{"emial", "email"}, {"E-Mail", "email"}, {"e_mal", "email"}, {"frist name", "first_name"}, {"compny", "company"},
-		{"nmae", "name"}, {"xyz", ""}, {"", ""}, {"ix", ""}, {"ID", "id"}, {"postcode", ""}, {"lastname", "last_name"}, {"  ", ""},
-	}
-	for _, tt := range tests {
-		got, ok := Nearest(tt.name, names)
-		if got != tt.want || ok != (tt.want != "") {
-			t.Errorf("Nearest(%q) = %q, %v; want %q", tt.name, got, ok, tt.want)
-		}
-	}
-}
-
 // TestDigest changes each part of the table, one at a time, and expects the digest to change exactly if the part says
 // something about what is allowed.
 func TestDigest(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 )
 
@@ -168,8 +169,8 @@ func valueMessage(r *rule, t Type, text string) string {
 		return "must " + r.words(t) + ", has " + strconv.Itoa(utf8.RuneCountInString(text))
 	case r.name == "oneof" || r.name == "oneofci":
 		s := "must " + r.words(t)
-		if near, ok := Nearest(text, r.params()); ok {
-			s += fmt.Sprintf("; did you mean %s?", near)
+		if n := near.Name(text, r.params()); n != "" {
+			s += fmt.Sprintf("; did you mean %s?", n)
 		}
 		return s
 	case against:

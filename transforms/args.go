@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/crmetl/crmetl/internal/near"
 )
 
 // ArgKind says what an Args holds.
@@ -122,7 +124,7 @@ func (a Args) check(want string, kinds []ArgKind, options ...string) error {
 			known = known || n == o
 		}
 		if !known {
-			return &ArgError{Option: n, Nearest: Nearest(n, options), Message: "is unknown; there is " + strings.Join(options, ", ")}
+			return &ArgError{Option: n, Nearest: near.Name(n, options), Message: "is unknown; there is " + strings.Join(options, ", ")}
 		}
 	}
 	return nil

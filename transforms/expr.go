@@ -14,6 +14,7 @@ import (
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
 )
 
@@ -119,7 +120,7 @@ func nearestFunction(name string) string {
 	for n := range allowed {
 		names = append(names, n)
 	}
-	return Nearest(name, names)
+	return near.Name(name, names)
 }
 
 // lookup replaces row["Agent"] by a variable of that name, which stands for the cell, and refuses every other use of
@@ -151,7 +152,7 @@ func (l *lookup) Visit(node *ast.Node) {
 		}
 		cell := l.header.Index(name.Value)
 		if cell < 0 {
-			l.refuse(n.Property, fmt.Sprintf("unknown column %s", Quote(name.Value)), Nearest(name.Value, l.header.Names()))
+			l.refuse(n.Property, fmt.Sprintf("unknown column %s", Quote(name.Value)), near.Name(name.Value, l.header.Names()))
 			return
 		}
 		variable := "row[" + strconv.Quote(name.Value) + "]"

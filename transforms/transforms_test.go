@@ -158,17 +158,6 @@ func TestScientific(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"first_name", "last_name", "email", "mobile", "preference.from_price"}
-	for in, want := range map[string]string{
-		"firstname": "first_name", "E-Mial": "email", "Mobile Number": "mobile", "from_price": "preference.from_price", "zzz": "", "": "", "mobil": "mobile", "preference.form_price": "preference.from_price",
-	} {
-		if got := Nearest(in, names); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestISO(t *testing.T) {
 	tr, _ := Lookup("datetime")
 	f, err := tr.New(Args{})

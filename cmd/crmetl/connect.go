@@ -15,6 +15,7 @@ import (
 	"github.com/crmetl/crmetl/connectors"
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/config"
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/internal/sandbox"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -51,8 +52,8 @@ func (a *app) parseTarget(s string) (*target, error) {
 	if !ok {
 		names := objectNames(v)
 		hint := "crmetl describe " + v.Name + " shows what it has"
-		if near, ok := schema.Nearest(object, names); ok {
-			hint = fmt.Sprintf("did you mean %s/%s?", name, near)
+		if n := near.Name(object, names); n != "" {
+			hint = fmt.Sprintf("did you mean %s/%s?", name, n)
 		}
 		return nil, hinted(exitUsage, fmt.Errorf("target %q: %s has no object %q; it has %s", s, v.Title, object, strings.Join(names, ", ")), hint)
 	}
@@ -90,8 +91,8 @@ func (a *app) vendorOf(connection string) (*schema.Vendor, error) {
 		names = append(names, v.Name)
 	}
 	hint := fmt.Sprintf("the connections are %s; more are declared in crmetl.yaml", strings.Join(names, ", "))
-	if near, ok := schema.Nearest(connection, names); ok {
-		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	if n := near.Name(connection, names); n != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", n, hint)
 	}
 	return nil, hinted(exitUsage, fmt.Errorf("there is no connection %q", connection), hint)
 }

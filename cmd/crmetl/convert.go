@@ -10,7 +10,7 @@ import (
 
 	"github.com/crmetl/crmetl/mappings"
 	"github.com/crmetl/crmetl/pipeline"
-	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/readers"
 	"github.com/crmetl/crmetl/writers"
 )
 
@@ -78,7 +78,7 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	var re *recipe
 	var s *survey
 	if mapped {
-		if re, err = a.recipeFor(r.Header(), f, m, text); err == nil && re.program.GroupBy() != "" {
+		if re, err = a.recipeFor(r, f, m, text); err == nil && re.program.GroupBy() != "" {
 			// Where rows make a record together, a first pass finds where groups end.
 			if s, err = look(ctx, r, re, f.skip, f.limit, nil); err == nil {
 				r, err = src.open()
@@ -160,7 +160,7 @@ func (a *app) converted(out, rejected string, c pipeline.Counts) error {
 }
 
 // recipeFor compiles the mapping of a conversion; its target is that of --to, or the mapping's own.
-func (a *app) recipeFor(origin *record.Header, f *convertFlags, m *mappings.Mapping, text []byte) (*recipe, error) {
+func (a *app) recipeFor(r readers.Reader, f *convertFlags, m *mappings.Mapping, text []byte) (*recipe, error) {
 	name := f.to
 	if name == "" {
 		name = m.Target
@@ -172,7 +172,7 @@ func (a *app) recipeFor(origin *record.Header, f *convertFlags, m *mappings.Mapp
 	if err != nil {
 		return nil, err
 	}
-	return a.compile(t, origin, &f.mapFlags, m, text)
+	return a.compile(t, r.Header(), exact(r), &f.mapFlags, m, text)
 }
 
 func sameFile(a, b string) bool {

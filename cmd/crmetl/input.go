@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/crmetl/crmetl/internal/journal"
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/internal/report"
 	"github.com/crmetl/crmetl/mappings"
 	"github.com/crmetl/crmetl/pipeline"
@@ -105,6 +106,9 @@ func (a *app) file(arg string, f *readFlags, loose bool, spool string) (*source,
 	return &source{path: temp.Name(), name: "-", options: f.options(loose), cleanup: cleanup}, nil
 }
 
+// exact reports whether numbers come with all their digits: text does, a workbook keeps fifteen of them.
+func exact(r readers.Reader) bool { return r.Evidence().Format != "xlsx" }
+
 func (s *source) open() (readers.Reader, error) {
 	r, err := readers.Open(s.path, s.options)
 	if err != nil {
@@ -132,8 +136,9 @@ type recipe struct {
 }
 
 // compile turns flags, mapping and header into a recipe. Every wrong name is found here, before the first row. Without
-// a mapping (nil) columns are matched by their names.
-func (a *app) compile(t *target, origin *record.Header, f *mapFlags, given *mappings.Mapping, text []byte) (*recipe, error) {
+// a mapping (nil) columns are matched by their names. exact says that the file's numbers have all their digits, as
+// those of a workbook may not.
+func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags, given *mappings.Mapping, text []byte) (*recipe, error) {
 	r := &recipe{target: t, origin: origin, key: f.key, mapping: given, text: text}
 	var err error
 	if given != nil {
@@ -163,13 +168,16 @@ func (a *app) compile(t *target, origin *record.Header, f *mapFlags, given *mapp
 	default:
 		return nil, usagef("--blank %q: it is omit, clear or reject", f.blank)
 	}
-	r.program, err = mappings.Compile(r.mapping, origin, t.object, mappings.Options{Mode: r.mode, Blank: f.blank, Defaults: defaults})
+	r.program, err = mappings.Compile(r.mapping, origin, t.object, mappings.Options{Mode: r.mode, Blank: f.blank, Defaults: defaults, ExactNumbers: exact})
 	if err != nil {
 		hint := ""
 		if f.mapping == "" {
 			hint = "rename the columns, or write a mapping: crmetl mapping init FILE " + t.name
 		}
 		return nil, hinted(exitUsage, err, hint)
+	}
+	if given != nil {
+		r.ignored = r.program.Unread()
 	}
 	checker, err := schema.NewChecker(t.object, r.program.Header(), r.mode)
 	if err != nil {
@@ -178,8 +186,8 @@ func (a *app) compile(t *target, origin *record.Header, f *mapFlags, given *mapp
 	checker.Columns = r.program.Columns()
 	if r.key != "" && r.mode == schema.Upsert && r.program.Header().Index(r.key) < 0 {
 		hint := "map a column to it"
-		if near, ok := schema.Nearest(r.key, r.program.Header().Names()); ok {
-			hint = fmt.Sprintf("did you mean --key %s?", near)
+		if n := near.Name(r.key, r.program.Header().Names()); n != "" {
+			hint = fmt.Sprintf("did you mean --key %s?", n)
 		}
 		return nil, hinted(exitUsage, fmt.Errorf("--key %s: no column is mapped to that field", r.key), hint)
 	}

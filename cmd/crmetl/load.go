@@ -199,11 +199,11 @@ func (a *app) importFile(ctx context.Context, file, targetName string, f *loadFl
 		src.cleanup()
 		return err
 	}
-	origin := r.Header()
+	origin, digits := r.Header(), exact(r)
 	if err := r.Close(); err != nil {
 		return usage(err)
 	}
-	re, err := a.compile(t, origin, &f.mapFlags, m, text)
+	re, err := a.compile(t, origin, digits, &f.mapFlags, m, text)
 	if err != nil {
 		src.cleanup()
 		return err

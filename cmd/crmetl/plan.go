@@ -75,7 +75,7 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 	if err != nil {
 		return err
 	}
-	re, err := a.compile(t, r.Header(), &f.mapFlags, m, text)
+	re, err := a.compile(t, r.Header(), exact(r), &f.mapFlags, m, text)
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}

@@ -123,12 +123,12 @@ func (a *app) resumeRun(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	origin := r.Header()
+	origin, digits := r.Header(), exact(r)
 	if err := r.Close(); err != nil {
 		return usage(err)
 	}
 	f.mapping = spec.Mapping.Name
-	re, err := a.compile(t, origin, &f.mapFlags, m, text)
+	re, err := a.compile(t, origin, digits, &f.mapFlags, m, text)
 	if err != nil {
 		return err
 	}

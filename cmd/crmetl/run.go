@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -81,6 +82,8 @@ type app struct {
 
 // run is the whole program: main without the process around it, so that script tests can run it too.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// net/http writes what it does not expect of a server to the standard logger, answers' bytes included.
+	log.SetOutput(io.Discard)
 	a := &app{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, stop: make(chan struct{})}
 	ctx, done := a.interrupts(ctx)
 	defer done()

@@ -216,7 +216,7 @@ func (a *app) retell(ctx context.Context, spec journal.Spec, l *life) error {
 	if err != nil {
 		return err
 	}
-	re, err := a.compile(t, r.Header(), &f.mapFlags, m, text)
+	re, err := a.compile(t, r.Header(), exact(r), &f.mapFlags, m, text)
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -314,8 +315,8 @@ func keyNames(v *schema.Vendor) []string {
 }
 
 func didYouMean(name string, candidates []string) string {
-	if near, ok := schema.Nearest(name, candidates); ok {
-		return fmt.Sprintf("; did you mean %s?", near)
+	if n := near.Name(name, candidates); n != "" {
+		return fmt.Sprintf("; did you mean %s?", n)
 	}
 	return ""
 }

@@ -142,7 +142,7 @@ func nextSteps(s Summary, dir string) []string {
 	if dir != "" && s.Rows.Rejected > 0 {
 		steps = append(steps, fmt.Sprintf("the rejected rows and their reasons: %s", filepath.Join(dir, RejectedFile)))
 		if !s.Resumable() {
-			steps = append(steps, fmt.Sprintf("mend them there, then `crmetl retry %s`", run))
+			steps = append(steps, "mended, that file is an input for the same mapping: columns that begin with _ are ignored")
 		}
 	}
 	if dir != "" && s.Rows.Unsure > 0 {

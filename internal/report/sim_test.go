@@ -200,10 +200,10 @@ func (s *sink) call(rows []*record.Row) (again []*record.Row, err error) {
 		return nil, err
 	}
 	var known []*record.Row
-	for _, r := range rows {
-		took, first, err := s.post(r.Num)
-		if err != nil {
-			return nil, err
+	var took, first bool
+	for i, r := range rows {
+		if i == 0 || r.Group == 0 || r.Group != rows[i-1].Group {
+			took, first = s.post(rows[i:])
 		}
 		switch kind := s.kind(r.Num); {
 		case kind == throttled && first:
@@ -300,22 +300,27 @@ func (w *world) has(row int64) bool {
 	return w.vendor.applied[row] > 0
 }
 
-// post is a call that arrives at the vendor, if it does.
-func (w *world) post(row int64) (took, first bool, err error) {
+// post brings the first of the rows to the vendor, with those that make one record with it, if they arrive.
+func (w *world) post(rows []*record.Row) (took, first bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.watch != nil {
-		w.watch(snapshot{fmt.Sprintf("before row %d arrives", row), w.files(), w.vendor.clone()})
+		w.watch(snapshot{fmt.Sprintf("before row %d arrives", rows[0].Num), w.files(), w.vendor.clone()})
 	}
-	w.vendor.tried[row]++
-	first = w.vendor.tried[row] == 1
-	switch kind := w.kind(row); {
-	case kind == refused, first && (kind == throttled || kind == dropped):
-	default:
-		w.vendor.applied[row]++
-		took = true
+	for i, r := range rows {
+		if i > 0 && (r.Group == 0 || r.Group != rows[0].Group) {
+			break
+		}
+		w.vendor.tried[r.Num]++
+		first = w.vendor.tried[r.Num] == 1
+		switch kind := w.kind(r.Num); {
+		case kind == refused, first && (kind == throttled || kind == dropped):
+		default:
+			w.vendor.applied[r.Num]++
+			took = true
+		}
 	}
-	return took, first, nil
+	return took, first
 }
 
 var errFull = &os.PathError{Op: "write", Path: "disk", Err: errNoSpace}

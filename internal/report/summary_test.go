@@ -162,7 +162,7 @@ why rows were rejected:
   1  -       ragged
 
 the rejected rows and their reasons: DIR/rejected.csv
-mend them there, then ` + "`crmetl retry r1`" + `
+mended, that file is an input for the same mapping: columns that begin with _ are ignored
 rows that may or may not have arrived: DIR/unsure.csv
 look them up at the vendor, or let ` + "`crmetl resume r1`" + ` try again
 `},

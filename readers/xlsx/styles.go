@@ -14,7 +14,8 @@ const (
 	dateOnly       // shows a day
 	timeOnly       // shows a time of day
 	dateTime
-	elapsed // hours, minutes or seconds that go on past their end: a duration
+	dateTimeUTC // its format says Z, as ours does for points in time: spreadsheets know no zones
+	elapsed     // hours, minutes or seconds that go on past their end: a duration
 )
 
 // maxFormats bounds what a workbook may define; Excel itself takes a few hundred.
@@ -96,7 +97,7 @@ func builtin(id int) class {
 
 // classOf reads a format code. Its first section decides: that is the one for positive numbers.
 func classOf(code string) class {
-	var date, clock, length bool
+	var date, clock, length, zulu bool
 	var before byte     // the date or time letter before this one
 	var monthOrMin bool // that was an m, which only what follows makes minutes
 	letter := func(c byte) {
@@ -128,6 +129,7 @@ scan:
 			if j < 0 {
 				break scan
 			}
+			zulu = zulu || clock && code[i+1:i+1+j] == "Z"
 			i += j + 1
 		case '\\', '_', '*':
 			i++ // the next character is literal, a width, or a filler
@@ -163,6 +165,8 @@ scan:
 	}
 	date = date || monthOrMin
 	switch {
+	case date && clock && zulu:
+		return dateTimeUTC
 	case date && (clock || length):
 		return dateTime
 	case date:

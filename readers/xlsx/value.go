@@ -152,7 +152,11 @@ func moment(dst []byte, serial float64, c class, date1904 bool) (text []byte, ki
 	if kind == record.Date {
 		kind = record.DateTime
 	}
-	return appendClock(append(dst, 'T'), clock), kind, true
+	dst = appendClock(append(dst, 'T'), clock)
+	if c == dateTimeUTC {
+		dst = append(dst, 'Z')
+	}
+	return dst, kind, true
 }
 
 // The days that serial 0 stands for, counted from 1970-01-01.

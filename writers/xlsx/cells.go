@@ -130,6 +130,12 @@ var (
 
 const day = 24 * time.Hour
 
+// hasZone reports whether a time stamp says which zone it is in.
+func hasZone(text string) bool {
+	_, clock, _ := strings.Cut(text, "T")
+	return strings.ContainsAny(clock, "Z+-")
+}
+
 // moment writes a date, a time or both as the number that Excel keeps, and returns false if it cannot.
 func (x *Writer) moment(i int, kind record.Kind, text string) bool {
 	style := 0
@@ -152,8 +158,15 @@ func (x *Writer) moment(i int, kind record.Kind, text string) bool {
 			return false
 		}
 		clock := t.Sub(t.Truncate(day))
-		style = x.styles.dateTime
-		if clock%time.Second != 0 {
+		whole := clock%time.Second == 0
+		switch {
+		case hasZone(text) && whole:
+			style = x.styles.utc
+		case hasZone(text):
+			style = x.styles.utcMs
+		case whole:
+			style = x.styles.dateTime
+		default:
 			style = x.styles.dateTimeMs
 		}
 		x.number(i, style, serial(days(t), clock))

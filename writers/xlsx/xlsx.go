@@ -8,7 +8,7 @@
 //
 // Text is text, whatever it looks like: an id, a phone number, "=cmd". Numbers are numbers if Excel can hold them: at
 // most 15 significant digits; longer ones are text, so that no digit is lost. Dates and times are real ones, rounded
-// to milliseconds; a DateTime with a zone is written as UTC, because cells know no zones. Dates before 1900-03-01,
+// to milliseconds; a DateTime with a zone is written as UTC in a format that ends with Z, because cells know no zones. Dates before 1900-03-01,
 // which spreadsheets disagree on, are text. Lists are written as in CSV, error cells as text. Characters that XML
 // cannot hold are written in the form _x0001_, as Excel does, and read back as what they were.
 package xlsx
@@ -70,7 +70,7 @@ type Writer struct {
 }
 
 // styles are the cell formats by what they are for.
-type styles struct{ header, date, dateTime, dateTimeMs, clock, clockMs, elapsed, elapsedMs int }
+type styles struct{ header, date, dateTime, dateTimeMs, utc, utcMs, clock, clockMs, elapsed, elapsedMs int }
 
 // New returns a writer whose workbook goes to w.
 func New(w io.Writer, o Options) (*Writer, error) {
@@ -95,6 +95,8 @@ func (x *Writer) addStyles() error {
 		{&x.styles.date, "yyyy-mm-dd"},
 		{&x.styles.dateTime, "yyyy-mm-dd hh:mm:ss"},
 		{&x.styles.dateTimeMs, "yyyy-mm-dd hh:mm:ss.000"},
+		{&x.styles.utc, `yyyy-mm-dd hh:mm:ss"Z"`},
+		{&x.styles.utcMs, `yyyy-mm-dd hh:mm:ss.000"Z"`},
 		{&x.styles.clock, "hh:mm:ss"},
 		{&x.styles.clockMs, "hh:mm:ss.000"},
 		{&x.styles.elapsed, "[hh]:mm:ss"},

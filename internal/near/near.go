@@ -1,4 +1,5 @@
-package transforms
+// Package near finds the name that was probably meant, for "did you mean".
+package near
 
 import (
 	"strings"
@@ -6,9 +7,9 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// Nearest returns the candidate that was probably meant by a name that is none of them, or "" if none is near. Case,
+// Name returns the candidate that was probably meant by a name that is none of them, or "" if none is near. Case,
 // blanks and the signs _ - . count less than letters.
-func Nearest(name string, candidates []string) string {
+func Name(name string, candidates []string) string {
 	key := nearKey(name)
 	if key == "" || len(key) > 200 {
 		return ""
