@@ -45,6 +45,10 @@ func TestScript(t *testing.T) {
 			"waitfile": cmdWaitFile,
 			"nosecret": cmdNoSecret,
 			"makefile": cmdMakeFile,
+			"routes":   cmdRoutes,
+			"png":      cmdPNG,
+			"loadenv":  cmdLoadEnv,
+			"tokens":   cmdTokens,
 		},
 	})
 }
@@ -191,4 +195,56 @@ func cmdMakeFile(ts *testscript.TestScript, _ bool, args []string) {
 		fmt.Fprintf(&b, "Person %d,Company %d,City %d\n", i, i, i%7)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// cmdRoutes writes routes over exported customers: two good ones whose rows interleave, and one with a hole.
+func cmdRoutes(ts *testscript.TestScript, _ bool, args []string) {
+	rows := readCSV(ts, args[0])
+	var b strings.Builder
+	b.WriteString("routeName,customerId\n")
+	for i, name := range []string{"North", "East", "North", "Broken", "East", "Broken"} {
+		id := rows[1+i%(len(rows)-1)][0]
+		if i == 3 {
+			id = ""
+		}
+		fmt.Fprintf(&b, "%s,%s\n", name, id)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(b.String()), 0o600))
+}
+
+// cmdPNG writes a file that begins like an image: png FILE
+func cmdPNG(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\x89PNG\r\n\x1a\n and so on"), 0o600))
+}
+
+// cmdLoadEnv sets what `crmetl sandbox` printed: loadenv FILE
+func cmdLoadEnv(ts *testscript.TestScript, _ bool, args []string) {
+	for _, line := range strings.Split(ts.ReadFile(args[0]), "\n") {
+		if kv, ok := strings.CutPrefix(line, "export "); ok {
+			k, v, _ := strings.Cut(kv, "=")
+			ts.Setenv(k, strings.Trim(v, "'"))
+		}
+	}
+}
+
+// cmdTokens checks that tokens are kept, with a mode: tokens 0600
+func cmdTokens(ts *testscript.TestScript, _ bool, args []string) {
+	n := 0
+	ts.Check(filepath.WalkDir(filepath.Join(ts.Getenv("XDG_CACHE_HOME"), "crmetl"), func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		n++
+		if got := fmt.Sprintf("%#o", info.Mode().Perm()); got != args[0] {
+			ts.Fatalf("%s has mode %s, want %s", path, got, args[0])
+		}
+		return nil
+	}))
+	if n == 0 {
+		ts.Fatalf("no token is kept")
+	}
 }

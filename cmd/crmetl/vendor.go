@@ -102,6 +102,7 @@ func (a *app) pingCommand() *cobra.Command {
 				return err
 			}
 			defer s.close()
+			s.env.Attempts = 2 // whoever asks wants to know now
 			t := &target{name: name + "/", vendor: v, via: c}
 			conn, err := s.connect(t, 0)
 			if err != nil {

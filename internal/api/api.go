@@ -20,6 +20,7 @@ type Env struct {
 	Log       *slog.Logger      // nil: nothing is logged
 	Stop      <-chan struct{}   // closed when the user asks to stop: waits end with ErrStopped, calls in flight go on
 	UserAgent string
+	Attempts  int // tries per call where Config says nothing; 0 means 6
 }
 
 // Config describes one account's client.

@@ -139,6 +139,7 @@ func lost(err error, sent bool, host string, timeout time.Duration) *verdict {
 	case errors.Is(err, errTimeout):
 		v.message = fmt.Sprintf("no connection to %s within %v", host, timeout)
 	case errors.As(err, &dns) && dns.IsNotFound:
+		v.tries = unknownAttempts
 		v.message = fmt.Sprintf("there is no host named %s: check base_url and this machine's network", oneLine(dns.Name))
 	case errors.As(err, &dns):
 		v.message = fmt.Sprintf("the name %s can't be looked up: %s", oneLine(dns.Name), oneLine(dns.Err))

@@ -49,12 +49,15 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Vendor, err)
 	}
-	if c.Rate < 0 || math.IsNaN(c.Rate) || c.Timeout < 0 || c.Attempts < 0 || c.MaxAnswer < 0 || c.Renewals < 0 {
+	if c.Rate < 0 || math.IsNaN(c.Rate) || c.Timeout < 0 || c.Attempts < 0 || c.Env.Attempts < 0 || c.MaxAnswer < 0 || c.Renewals < 0 {
 		return nil, fmt.Errorf("%s: rate, timeout, attempts and sizes can't be negative", c.Vendor)
 	}
 	c.Base = base
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
+	}
+	if c.Attempts == 0 {
+		c.Attempts = c.Env.Attempts
 	}
 	if c.Attempts == 0 {
 		c.Attempts = defaultAttempts

@@ -11,6 +11,7 @@ import (
 
 const (
 	defaultAttempts = 6
+	unknownAttempts = 3 // a host that is not known is most likely misspelt
 	blockedAttempts = 3 // a firewall that refuses us seldom changes its mind, and asking on makes it worse
 	defaultDelay    = time.Second
 	maxDelay        = time.Minute
