@@ -103,7 +103,7 @@ func TestNeverLeft(t *testing.T) {
 		says, told string
 	}{
 		{"refused", refused, nil, Transient, "refused", rep(su, 6)},
-		{"no such host", "https://crm.invalid", nobody, Transient, "no host named crm.invalid", rep(su, 6)},
+		{"no such host", "https://crm.invalid", nobody, Transient, "no host named crm.invalid", rep(su, 3)},
 		{"never connects", "https://crm.invalid", hung, Transient, "no connection to crm.invalid within", rep(su, 6)},
 		{"unknown issuer", secure.URL, nil, Setup, "certificate", su},
 		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1), nil, Setup, "does not speak TLS", su},
