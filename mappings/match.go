@@ -7,6 +7,9 @@ import (
 	"github.com/crmetl/crmetl/schema"
 )
 
+// maxSuggestions is for how many columns the nearest field is sought: who has more does not read them.
+const maxSuggestions = 200
+
 // Match makes a mapping of column names alone: a column maps to the field that has its name or alias, case, blanks, "_"
 // and "-" aside. Anything less is only a suggestion. It also returns the columns that are not used, in file order, and
 // for those that come near a field, that field's name. Columns that begin with "_" are left out without a word: they
@@ -40,7 +43,10 @@ func Match(columns []string, obj *schema.Object, mode schema.Mode) (m *Mapping, 
 		from[name] = c
 		m.Fields = append(m.Fields, Entry{Field: name, Columns: []string{c}})
 	}
-	for _, c := range ignored {
+	for i, c := range ignored {
+		if i == maxSuggestions {
+			break
+		}
 		if _, ok := obj.Match(c); ok {
 			continue // a field that this mode does not write is no misspelling of another
 		}

@@ -61,14 +61,17 @@ func shippedNames() []string {
 }
 
 // Load reads a mapping by its path or by the name of a shipped one, and returns it with its text. A file goes before a
-// shipped mapping of the same name. Wrong mappings give a Problems.
+// shipped mapping of the same name. A wrong mapping gives a Problems; if it could be read at all it is returned as well,
+// and Compile reports its problems together with those that only show against a file.
 func Load(nameOrPath string) (*Mapping, []byte, error) {
 	data, err := readFile(nameOrPath)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errFolder) {
 		if text, inErr := shipped.ReadFile(strings.TrimSuffix(nameOrPath, ".yaml") + ".yaml"); inErr == nil {
 			data, err = text, nil
 		} else if n := near.Name(nameOrPath, shippedNames()); n != "" {
-			err = fmt.Errorf("%w, and no mapping of that name ships with crmetl; did you mean %s?", err, n)
+			err = fmt.Errorf("there is no file %s, and no mapping of that name ships with crmetl; did you mean %s?", nameOrPath, n)
+		} else if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("there is no file %s, and no mapping of that name ships with crmetl (`crmetl mapping list` shows those that do)", nameOrPath)
 		}
 	}
 	if err != nil {
@@ -76,7 +79,7 @@ func Load(nameOrPath string) (*Mapping, []byte, error) {
 	}
 	m, err := Parse(nameOrPath, data)
 	if err != nil {
-		return nil, data, err
+		return m, data, err
 	}
 	return m, data, nil
 }

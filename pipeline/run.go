@@ -30,6 +30,9 @@ type Options struct {
 	Skip int64
 	// Limit ends the source after so many rows, those passed over by Skip not counted; 0 means no limit.
 	Limit int64
+	// StopAt ends the run with ErrStopped at the row that is the so-manyth refused before the sink, rows of earlier
+	// attempts not counted; 0 means never. What comes after that row is left in the source.
+	StopAt int64
 	// History knows of earlier attempts; nil if there were none.
 	History History
 	// Retire is called with every batch, in file order, from one goroutine, when its rows have met their fate. Rows
@@ -224,6 +227,9 @@ func (r *run) arrange(ctx context.Context, pieces <-chan *piece, loads, write ch
 				return err
 			}
 		}
+		if a.o.StopAt > 0 && a.refused >= a.o.StopAt {
+			return errors.Join(a.flush(), ErrStopped)
+		}
 		if full {
 			break // what comes after the limit, be it a fault, is not looked at
 		}
@@ -248,6 +254,7 @@ type arranger struct {
 	loads, write chan<- *load
 	num          int64
 	full         bool
+	refused      int64
 	out          *record.Batch // being filled, if BatchSize or Group asks for batches of our own
 	open         int           // records in out that the sink will see
 	groups       map[string]*group
@@ -294,12 +301,16 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 				}
 			}
 		}
+		if row.Fate == record.Rejected {
+			a.refused++
+		}
 		if a.o.BatchSize == 0 && a.groups == nil {
 			kept = append(kept, *row)
-			continue
-		}
-		if err := a.place(b, row, false); err != nil {
+		} else if err := a.place(b, row, false); err != nil {
 			return false, err
+		}
+		if a.o.StopAt > 0 && a.refused >= a.o.StopAt {
+			break
 		}
 	}
 	if a.o.BatchSize == 0 && a.groups == nil {

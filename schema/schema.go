@@ -46,14 +46,14 @@ const (
 
 // Vendor is one CRM or marketing system.
 type Vendor struct {
-	Name    string // as in targets: mapmycustomers
-	Title   string // as people write it: Map My Customers
-	Docs    string // where the vendor documents its API
-	Checked string // the day the table was last held against the documents, 2006-01-02
-	Rate    float64
-	Keys    []ConfigKey // what a connection needs
-	Objects []Object
-	Notes   []string // what a user should know about the vendor as a whole
+	Name    string      `json:"name,omitempty"`    // as in targets: mapmycustomers
+	Title   string      `json:"title,omitempty"`   // as people write it: Map My Customers
+	Docs    string      `json:"docs,omitempty"`    // where the vendor documents its API
+	Checked string      `json:"checked,omitempty"` // the day the table was last held against the documents, 2006-01-02
+	Rate    float64     `json:"rate,omitempty"`
+	Keys    []ConfigKey `json:"keys,omitempty"` // what a connection needs
+	Objects []Object    `json:"objects,omitempty"`
+	Notes   []string    `json:"notes,omitempty"` // what a user should know about the vendor as a whole
 }
 
 // Object finds an object by name.
@@ -69,62 +69,66 @@ func (v *Vendor) Object(name string) (*Object, bool) {
 // ConfigKey is one setting of a connection: `base_url` in the config file, CRMETL_<VENDOR>_BASE_URL in the
 // environment.
 type ConfigKey struct {
-	Name     string // lower case, as in the config file
-	Doc      string
-	Default  string
-	Required bool
-	Secret   bool
+	Name     string `json:"name,omitempty"` // lower case, as in the config file
+	Doc      string `json:"doc,omitempty"`
+	Default  string `json:"default,omitempty"`
+	Required bool   `json:"required,omitempty"`
+	Secret   bool   `json:"secret,omitempty"`
 }
 
 // Object is a kind of record of a vendor.
 type Object struct {
-	Name   string
-	Title  string
-	Doc    string
-	Modes  []Mode // import modes, the default first; none: it can't be imported
-	Export ExportInfo
+	Name   string     `json:"name,omitempty"`
+	Title  string     `json:"title,omitempty"`
+	Doc    string     `json:"doc,omitempty"`
+	Modes  []Mode     `json:"modes,omitempty"` // import modes, the default first; none: it can't be imported
+	Export ExportInfo `json:"export"`
 
-	KeyFields []string // what upsert can match on, the default first
-	MaxBatch  int      // records in one call at most; 0 or 1: one call a record
-	GroupBy   string   // the field whose value brings rows together into one record; "" if a row is a record, "*" if the whole file is one
-	Confirm   []Mode   // modes that change so much that they need --yes
-	AnyField  bool     // the vendor takes any attribute, not only Fields
-	Fields    []Field
-	Limits    []string // in words, for describe and the docs
+	KeyFields []string `json:"key_fields,omitempty"` // what upsert can match on, the default first
+	MaxBatch  int      `json:"max_batch,omitempty"`  // records in one call at most; 0 or 1: one call a record
+	GroupBy   string   `json:"group_by,omitempty"`   // the field whose value brings rows together into one record; "" if a row is a record, "*" if the whole file is one
+	Confirm   []Mode   `json:"confirm,omitempty"`    // modes that change so much that they need --yes
+	AnyField  bool     `json:"any_field,omitempty"`  // the vendor takes any attribute, not only Fields
+	Fields    []Field  `json:"fields,omitempty"`
+	Limits    []string `json:"limits,omitempty"` // in words, for describe and the docs
 }
 
 // ExportInfo says how an object can be exported.
 type ExportInfo struct {
-	All     bool     // everything at once
-	ByID    bool     // one record, --id
-	Search  bool     // --search
-	Filters []Filter // --filter NAME=VALUE
-	Sorts   []string // --sort FIELD
-	Since   string   // the field that --since compares, "" if the object has none
-	Doc     string   // what the export can't cover
+	All     bool     `json:"all,omitempty"`     // everything at once
+	ByID    bool     `json:"by_id,omitempty"`   // one record, --id
+	Search  bool     `json:"search,omitempty"`  // --search
+	Filters []Filter `json:"filters,omitempty"` // --filter NAME=VALUE
+	Sorts   []string `json:"sorts,omitempty"`   // --sort FIELD
+	Expand  bool     `json:"expand,omitempty"`  // --expand asks for related records in full
+	Since   string   `json:"since,omitempty"`   // the field that --since compares, "" if the object has none
+	Doc     string   `json:"doc,omitempty"`     // what the export can't cover
 }
 
 // Any reports whether there is any way to export the object.
 func (e ExportInfo) Any() bool { return e.All || e.ByID || e.Search }
 
 // Filter is one named filter of a vendor's list.
-type Filter struct{ Name, Doc string }
+type Filter struct {
+	Name string `json:"name"`
+	Doc  string `json:"doc,omitempty"`
+}
 
 // Field is one field of an object. A field that nests is named with dots: preference.from_price.
 type Field struct {
-	Name     string
-	Type     Type
-	Rules    string            // rules for a value that is there, in validator/v10's language: "max=255"
-	In       map[Mode]string   // rules that hold in one mode, also for a missing value: "required", "required_without=company"
-	Values   []string          // the choices of an Enum, as the vendor spells them
-	Same     map[string]string // other spellings of choices that mean the same: gray → grey
-	Aliases  []string          // column names that mean this field
-	ReadOnly bool              // the vendor sets it
-	NoExport bool              // the vendor does not return it
-	Modes    []Mode            // the import modes that take it; none: all of them
-	Doc      string
-	Source   string // where the fact comes from: a place in the vendor's document, or "guess" with the reason
-	Example  string // a valid cell
+	Name     string            `json:"name,omitempty"`
+	Type     Type              `json:"type,omitempty"`
+	Rules    string            `json:"rules,omitempty"`     // rules for a value that is there, in validator/v10's language: "max=255"
+	In       map[Mode]string   `json:"in,omitempty"`        // rules that hold in one mode, also for a missing value: "required", "required_without=company"
+	Values   []string          `json:"values,omitempty"`    // the choices of an Enum, as the vendor spells them
+	Same     map[string]string `json:"same,omitempty"`      // other spellings of choices that mean the same: gray → grey
+	Aliases  []string          `json:"aliases,omitempty"`   // column names that mean this field
+	ReadOnly bool              `json:"read_only,omitempty"` // the vendor sets it
+	NoExport bool              `json:"no_export,omitempty"` // the vendor does not return it
+	Modes    []Mode            `json:"modes,omitempty"`     // the import modes that take it; none: all of them
+	Doc      string            `json:"doc,omitempty"`
+	Source   string            `json:"source,omitempty"`  // where the fact comes from: a place in the vendor's document, or "guess" with the reason
+	Example  string            `json:"example,omitempty"` // a valid cell
 }
 
 // Field finds a field by its exact name.

@@ -46,11 +46,14 @@ func (l *loading) carry(ctx context.Context, down error) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.journal.Close()) }()
 	var sent atomic.Int64 // bytes read of the source, for the summary
-	rec, err := report.NewRecorder(l.dir, l.recipe.origin, l.journal, report.Options{Stats: func() report.Usage {
+	rec, err := report.NewRecorder(l.dir, l.recipe.origin, l.journal, report.Options{Began: l.began, Stats: func() report.Usage {
 		s := l.conn.Stats()
 		return report.Usage{Started: l.spec.Started, Requests: report.Requests{Sent: s.Sent, Retried: s.Retried, Throttled: s.Throttled}, Bytes: report.Bytes{Read: sent.Load(), Sent: s.BytesSent}}
 	}})
 	if err != nil {
+		if !l.resume {
+			l.forget()
+		}
 		return usage(err)
 	}
 	for _, w := range rec.Warnings() {
@@ -72,12 +75,20 @@ func (l *loading) refused(rec *report.Recorder, change string) error {
 	fmt.Fprintln(l.stderr, strings.TrimRight(change, "\n"))
 	err := errors.Join(rec.Close(), l.journal.Close())
 	if !l.resume {
-		for _, name := range []string{report.SuccessFile, report.RejectedFile, report.UnsureFile, journal.FileName, "lock"} {
+		for _, name := range []string{report.SuccessFile, report.RejectedFile, report.UnsureFile} {
 			_ = os.Remove(filepath.Join(l.dir, name))
 		}
-		_ = os.Remove(l.dir)
+		l.forget()
 	}
 	return errors.Join(err, hinted(exitUsage, errors.New("this changes much at once, and nothing was sent"), "if that is what you want, add --yes"))
+}
+
+// forget removes the journal of a run that came to nothing, and the folder if nothing else is in it.
+func (l *loading) forget() {
+	for _, name := range []string{journal.FileName, "lock"} {
+		_ = os.Remove(filepath.Join(l.dir, name))
+	}
+	_ = os.Remove(l.dir)
 }
 
 // send runs the pipeline.
@@ -103,12 +114,20 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 	if err != nil {
 		return errors.Join(err, r.Close(), sink.Close())
 	}
+	before := rec.Counts().Rejected // a resumed run has as much to spare again
 	if percent >= 0 {
 		limit = int64(math.Floor(percent * float64(l.survey.total) / 100))
 	}
 	o := pipeline.Options{
 		Writers: l.writers(), BatchSize: max(l.recipe.target.object.MaxBatch, 1), Key: l.orderKey(), Group: l.survey.grouping(l.recipe),
-		Skip: l.flags.skip, Limit: l.flags.limit, History: l.journal, Stop: l.stop,
+		Skip: l.flags.skip, Limit: l.flags.limit, History: l.journal,
+	}
+	// What is under way when the limit is passed still ends and is reported.
+	halt, over := newHalt(l.stop), error(nil)
+	defer halt.stop()
+	o.Stop = halt.c
+	if limit >= 0 {
+		o.StopAt = limit + 1
 	}
 	if l.flags.batchSize > 0 {
 		o.BatchSize = min(o.BatchSize, l.flags.batchSize)
@@ -120,21 +139,45 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 		c := rec.Counts()
 		p.show(c)
 		read.Store(r.BytesRead())
-		if limit >= 0 && c.Rejected > limit {
-			return &stopError{reason: "max_errors", err: fmt.Errorf("%s rows were rejected, more than --max-errors %s allows", thousands(c.Rejected), l.flags.maxErrors)}
+		if limit >= 0 && c.Rejected-before > limit && over == nil {
+			over = &stopError{reason: "max_errors", err: fmt.Errorf("more rows were rejected than --max-errors %s allows", l.flags.maxErrors)}
+			halt.stop()
 		}
 		return nil
 	}
 	if l.flags.canary > 0 && !l.resume {
-		sink = &canary{Sink: sink, left: l.flags.canary, ask: l.askCanary}
+		sink = newCanary(sink, l.flags.canary, l.askCanary)
 	}
 	_, err = pipeline.Run(ctx, &sourceGuard{r}, l.recipe.steps, sink, o)
 	read.Store(r.BytesRead())
+	if over != nil && (err == nil || errors.Is(err, pipeline.ErrStopped)) {
+		return over
+	}
 	if err == nil {
 		err = l.unchanged()
 	}
 	return err
 }
+
+// halt is a channel that closes when another one does, or earlier.
+type halt struct {
+	c    chan struct{}
+	once sync.Once
+}
+
+func newHalt(with <-chan struct{}) *halt {
+	h := &halt{c: make(chan struct{})}
+	go func() {
+		select {
+		case <-with:
+			h.stop()
+		case <-h.c:
+		}
+	}()
+	return h
+}
+
+func (h *halt) stop() { h.once.Do(func() { close(h.c) }) }
 
 // unchanged makes sure that the file which was read is the file that was looked at.
 func (l *loading) unchanged() error {
@@ -222,31 +265,48 @@ type canary struct {
 	left int64
 	ask  func(pipeline.Counts) error
 
-	mu     sync.Mutex
-	flying sync.WaitGroup
-	counts pipeline.Counts
-	asked  bool
-	answer error
+	mu      sync.Mutex
+	landed  *sync.Cond // flying or phase changed
+	flying  int        // writes of the first rows that are under way
+	counts  pipeline.Counts
+	phase   canaryPhase
+	verdict error
+}
+
+type canaryPhase uint8
+
+const (
+	canaryFirst canaryPhase = iota
+	canaryAsking
+	canaryTold
+)
+
+func newCanary(s pipeline.Sink, n int64, ask func(pipeline.Counts) error) *canary {
+	c := &canary{Sink: s, left: n, ask: ask}
+	c.landed = sync.NewCond(&c.mu)
+	return c
 }
 
 func (c *canary) Write(ctx context.Context, b *record.Batch) error {
-	if err := c.admit(b); err != nil {
+	first, err := c.admit(b)
+	if err != nil {
 		return err
 	}
-	err := c.Sink.Write(ctx, b)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.asked {
+	err = c.Sink.Write(ctx, b)
+	if first {
+		c.mu.Lock()
 		for i := range b.Rows {
 			c.counts.Add(b.Rows[i].Fate)
 		}
+		c.flying--
+		c.landed.Broadcast()
+		c.mu.Unlock()
 	}
-	c.flying.Done()
 	return err
 }
 
 // admit counts a batch among the first ones, or waits for them to land and for the answer.
-func (c *canary) admit(b *record.Batch) error {
+func (c *canary) admit(b *record.Batch) (first bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.left > 0 {
@@ -255,22 +315,22 @@ func (c *canary) admit(b *record.Batch) error {
 				c.left--
 			}
 		}
-		c.flying.Add(1)
-		return nil
+		c.flying++
+		return true, nil
 	}
-	if !c.asked {
+	for c.phase == canaryFirst && c.flying > 0 || c.phase == canaryAsking {
+		c.landed.Wait()
+	}
+	if c.phase == canaryFirst {
+		c.phase = canaryAsking
+		counts := c.counts
 		c.mu.Unlock()
-		c.flying.Wait()
+		verdict := c.ask(counts)
 		c.mu.Lock()
+		c.phase, c.verdict = canaryTold, verdict
+		c.landed.Broadcast()
 	}
-	if !c.asked {
-		c.answer = c.ask(c.counts)
-		c.asked = true
-	}
-	if c.answer == nil {
-		c.flying.Add(1)
-	}
-	return c.answer
+	return false, c.verdict
 }
 
 // askCanary shows how the first rows ended and asks whether to go on.

@@ -223,7 +223,7 @@ func (s *session) account(conn connectors.Conn) string {
 	if s.server == nil {
 		return conn.Account()
 	}
-	return strings.Replace(conn.Account(), s.server.Addr(), "sandbox", 1)
+	return strings.Replace(conn.Account(), s.server.Addr(), "sandbox "+absolute(s.sandbox), 1)
 }
 
 // ready is what a connection may offer to prove its credentials before the first row.
@@ -239,10 +239,16 @@ func (s *session) prove(ctx context.Context, conn connectors.Conn, t *target) er
 		return nil
 	}
 	err := r.Ready(ctx)
-	if err == nil {
-		return nil
+	var e *api.Error
+	if err == nil || errors.As(err, &e) && e.Stops() && (e.Class == api.Transient || e.Class == api.Limited) && !unknownHost(err) {
+		return err
 	}
 	return s.connectError(err, t)
+}
+
+func unknownHost(err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns) && dns.IsNotFound
 }
 
 // connectError adds what the user can do about a failed connection, and its exit code.
@@ -264,6 +270,9 @@ func (s *session) connectError(err error, t *target) error {
 		return hinted(exitUsage, fmt.Errorf("%s refused the credentials: %w", t.vendor.Title, err), fmt.Sprintf("check them with: crmetl ping %s", name))
 	case e.Class == api.Setup || e.Class == api.Blocked:
 		return hinted(exitUsage, fmt.Errorf("%s: %w", t.vendor.Title, err), where)
+	}
+	if e.Class == api.Transient || e.Class == api.Limited {
+		return hinted(exitFailed, fmt.Errorf("%s can't be reached: %w", t.vendor.Title, err), where)
 	}
 	return err
 }

@@ -124,12 +124,16 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	}
 	refused := newRejects(f.rejected, r.Header())
 	o.Retire = refused.retire
-	counts, err := pipeline.Run(ctx, r, steps, w, o)
+	counts, err := pipeline.Run(ctx, &sourceGuard{r}, steps, w, o)
 	if e := refused.close(); err == nil {
 		err = e
 	}
 	if errors.Is(err, pipeline.ErrStopped) || ctx.Err() != nil {
 		return &exitError{code: a.interruptCode(), err: fmt.Errorf("%s: stopped, nothing was written", out)}
+	}
+	var broken *stopError
+	if errors.As(err, &broken) {
+		return hinted(exitUsage, fmt.Errorf("%w; %s was not written", err, out), "")
 	}
 	if err != nil {
 		return hinted(exitFailed, err, "")

@@ -72,6 +72,12 @@ func (a *app) query(t *target, f *exportFlags) (schema.Query, error) {
 	if f.id != "" && !e.ByID {
 		return q, usagef("--id: %s can't be fetched one by one", t.name)
 	}
+	if f.expand && !e.Expand {
+		return q, usagef("--expand: %s offers no related records of %s", t.vendor.Title, t.object.Name)
+	}
+	if f.id != "" && f.search != "" {
+		return q, usagef("--id and --search do not go together")
+	}
 	if f.search != "" && !e.Search {
 		return q, usagef("--search: %s offers no search of %s", t.vendor.Title, t.object.Name)
 	}
@@ -151,6 +157,11 @@ func (a *app) export(ctx context.Context, targetName, file string, f *exportFlag
 	q, err := a.query(t, f)
 	if err != nil {
 		return err
+	}
+	if f.runDir != "" {
+		if err := freshDir(f.runDir); err != nil {
+			return err
+		}
 	}
 	s, err := a.open(ctx)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -53,7 +54,11 @@ func (f *mapFlags) load() (*mappings.Mapping, []byte, error) {
 		return nil, nil, nil
 	}
 	m, text, err := mappings.Load(f.mapping)
-	return m, text, usage(err)
+	if m != nil {
+		// Its problems are met again when it is compiled, together with those that only show against the file.
+		return m, text, nil
+	}
+	return nil, nil, usage(err)
 }
 
 func (f *readFlags) options(loose bool) readers.Options {
@@ -117,7 +122,22 @@ func (s *source) open() (readers.Reader, error) {
 		}
 		return nil, usage(err)
 	}
+	if err := s.fits(r.Evidence().Format); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
 	return r, nil
+}
+
+// fits refuses options that mean nothing for the file's format: they would be ignored in silence.
+func (s *source) fits(format string) error {
+	o := s.options
+	for _, x := range []struct{ flag, value, only string }{{"sheet", o.Sheet, "xlsx"}, {"range", o.Range, "xlsx"}, {"delimiter", o.Delimiter, "text"}, {"encoding", o.Encoding, "text"}} {
+		workbook := format == "xlsx"
+		if x.value != "" && workbook != (x.only == "xlsx") {
+			return usagef("--%s means nothing for a %s file", x.flag, format)
+		}
+	}
+	return nil
 }
 
 // plan of how the rows of a source become records of a target: mapping and checks, compiled.
@@ -171,7 +191,7 @@ func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags,
 	r.program, err = mappings.Compile(r.mapping, origin, t.object, mappings.Options{Mode: r.mode, Blank: f.blank, Defaults: defaults, ExactNumbers: exact})
 	if err != nil {
 		hint := ""
-		if f.mapping == "" {
+		if given == nil && len(f.defaults) == 0 {
 			hint = "rename the columns, or write a mapping: crmetl mapping init FILE " + t.name
 		}
 		return nil, hinted(exitUsage, err, hint)
@@ -184,6 +204,17 @@ func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags,
 		return nil, usage(err)
 	}
 	checker.Columns = r.program.Columns()
+	if r.key != "" && r.mode != schema.Upsert {
+		return nil, usagef("--key says what upsert matches on; it does not go with mode %s", r.mode)
+	}
+	if keys := t.object.KeyFields; r.key != "" && len(keys) > 0 && !slices.Contains(keys, r.key) {
+		return nil, usagef("--key %s: %s can be matched by %s", r.key, t.name, strings.Join(keys, ", "))
+	}
+	if f.attachments != "" {
+		if info, err := os.Stat(f.attachments); err != nil || !info.IsDir() {
+			return nil, usagef("--attachments %s: there is no such folder", f.attachments)
+		}
+	}
 	if r.key != "" && r.mode == schema.Upsert && r.program.Header().Index(r.key) < 0 {
 		hint := "map a column to it"
 		if n := near.Name(r.key, r.program.Header().Names()); n != "" {
@@ -237,7 +268,17 @@ func (a *app) tell(r *recipe) {
 	a.say("ignored columns: %s", describeIgnored(r))
 }
 
-// runDir is the folder that runs are kept in unless --run-dir names one run's own.
+// freshDir refuses a folder that holds a run: its files are not to be overwritten.
+func freshDir(dir string) error {
+	for _, name := range []string{journal.FileName, report.SummaryFile, report.SuccessFile, report.RejectedFile, report.UnsureFile} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return hinted(exitUsage, fmt.Errorf("%s: the folder holds a run already", dir), "name another folder with --run-dir")
+		}
+	}
+	return nil
+}
+
+// runsRoot is the folder that runs are kept in unless --run-dir names one run's own.
 func runsRoot() string { return report.RunsFolder }
 
 // absolute makes a path independent of the folder that a resume is started in.

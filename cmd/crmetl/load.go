@@ -255,19 +255,17 @@ func (l *loading) run(ctx context.Context) error {
 	if l.conn, err = l.session.connect(t, l.flags.rate); err != nil {
 		return err
 	}
-	l.spec.Account = l.session.account(l.conn)
-	source, err := journal.SourceOf(l.src.path)
-	if err != nil {
+	now := l.spec
+	now.Account = l.session.account(l.conn)
+	if now.Source, err = journal.SourceOf(l.src.path); err != nil {
 		return usage(err)
 	}
-	now := l.spec
-	now.Source = source
 	if l.resume {
 		if err := l.spec.Check(now); err != nil {
 			return usage(err)
 		}
 	}
-	l.spec.Source = source
+	l.spec = now
 	if err := l.look(ctx); err != nil {
 		return err
 	}

@@ -108,19 +108,24 @@ func (a *app) mappingCheck() *cobra.Command {
 		Use:     "check MAPPING [FILE]",
 		Short:   "Find every problem of a mapping, also against a file's columns",
 		Example: "  crmetl mapping check leads.yaml\n  crmetl mapping check leads.yaml leads.xlsx",
-		Args:    cobra.RangeArgs(1, 2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("MAPPING is missing")
+			}
+			return atMost(2)(cmd, args)
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, _, err := mappings.Load(args[0])
-			if err != nil {
-				return usage(err)
+			m, _, broken := mappings.Load(args[0])
+			if m == nil || m.Target == "" {
+				return errors.Join(usage(broken), noTarget(args[0], m))
 			}
 			t, err := a.parseTarget(m.Target)
 			if err != nil {
-				return err
+				return errors.Join(usage(broken), err)
 			}
 			mode, err := chooseMode(t, "", m)
 			if err != nil {
-				return err
+				return errors.Join(usage(broken), err)
 			}
 			origin := record.LooseHeader(m.Columns())
 			if len(args) == 2 {
@@ -150,6 +155,14 @@ func (a *app) mappingCheck() *cobra.Command {
 	return c
 }
 
+// noTarget is the error of a mapping that does not say what it is for.
+func noTarget(name string, m *mappings.Mapping) error {
+	if m == nil || m.Target != "" {
+		return nil
+	}
+	return hinted(exitUsage, fmt.Errorf("mapping %s names no target", name), "add a line such as target: mapmycustomers/customers")
+}
+
 func (a *app) mappingTest() *cobra.Command {
 	return &cobra.Command{
 		Use:     "test MAPPING",
@@ -160,6 +173,9 @@ func (a *app) mappingTest() *cobra.Command {
 			m, _, err := mappings.Load(args[0])
 			if err != nil {
 				return usage(err)
+			}
+			if err := noTarget(args[0], m); err != nil {
+				return err
 			}
 			t, err := a.parseTarget(m.Target)
 			if err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,14 +39,13 @@ Rejected rows are written to rejected.csv of the run's folder, as import would.`
 // forecast is what plan finds.
 type forecast struct {
 	report.Summary
-	Requests int64             `json:"requests_needed"`
-	Rate     float64           `json:"rate"`
-	Needs    float64           `json:"seconds_needed"`
-	Time     string            `json:"time"`
-	Columns  map[string]string `json:"columns,omitempty"`
-	Ignored  []string          `json:"ignored_columns"`
-	Payloads []string          `json:"sample_payloads"`
-	NeedsYes bool              `json:"needs_yes,omitempty"`
+	Requests int64    `json:"requests_needed"`
+	Rate     float64  `json:"rate"`
+	Needs    float64  `json:"seconds_needed"`
+	Time     string   `json:"time"`
+	Ignored  []string `json:"ignored_columns"`
+	Payloads []string `json:"sample_payloads"`
+	NeedsYes bool     `json:"needs_yes,omitempty"`
 	rules    tally
 }
 
@@ -65,6 +66,11 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 	}
 	if m != nil {
 		f.from(m)
+	}
+	if f.runDir != "" {
+		if err := freshDir(f.runDir); err != nil {
+			return err
+		}
 	}
 	src, err := a.file(file, &f.readFlags, false, "")
 	if err != nil {
@@ -102,7 +108,7 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 	}
 	s.records = fc.Requests
 	fc.Requests = s.requests(t.object, f.batchSize)
-	fc.Rate = rateOf(t, f.rate)
+	fc.Rate = a.rateOf(t, f.rate)
 	if fc.Rate > 0 {
 		fc.Needs = float64(fc.Requests) / fc.Rate
 	}
@@ -117,6 +123,16 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 		fc.Status = "partial"
 	}
 	fc.Rows = report.Rows{Counts: counts}
+	fc.Rejections = fc.rules.list()
+	fc.Bytes.Read = r.BytesRead()
+	if fc.Files != nil || f.runDir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return usage(fmt.Errorf("run folder: %w", err))
+		}
+		if err := report.WriteSummary(dir, fc.Summary); err != nil {
+			return err
+		}
+	}
 	if a.json {
 		err = a.printJSON(fc)
 	} else {
@@ -135,9 +151,21 @@ func (a *app) planBroken(err error) error {
 	return usage(err)
 }
 
-// rateOf is how many requests a second an import would make at most.
-func rateOf(t *target, flag float64) float64 {
-	rate := connRate(t)
+// rateOf is how many requests a second an import would make at most: what the vendor allows, what the connection says,
+// and what the flag says. It touches no secret.
+func (a *app) rateOf(t *target, flag float64) float64 {
+	name, _, _ := strings.Cut(t.name, "/")
+	rate := t.vendor.Rate
+	said := ""
+	if file, err := a.configFile(); err == nil {
+		said = file.Plain(name, "rate")
+	}
+	if env := a.getenv(t.vendor.EnvName("rate")); name == t.vendor.Name && env != "" {
+		said = env
+	}
+	if own, err := strconv.ParseFloat(said, 64); err == nil && own > 0 {
+		rate = own
+	}
 	if flag > 0 && (rate == 0 || flag < rate) {
 		rate = flag
 	}
@@ -246,10 +274,16 @@ func (a *app) printForecast(fc *forecast, re *recipe) error {
 	return nil
 }
 
+// maxIgnored is how many ignored columns are listed.
+const maxIgnored = 20
+
 // describeIgnored lists columns that go nowhere, with what they may have meant.
 func describeIgnored(re *recipe) string {
 	var parts []string
-	for _, c := range re.ignored {
+	for i, c := range re.ignored {
+		if i == maxIgnored {
+			return strings.Join(parts, ", ") + fmt.Sprintf(" and %s more", thousands(int64(len(re.ignored)-i)))
+		}
 		if s := re.suggestions[c]; s != "" {
 			parts = append(parts, fmt.Sprintf("%q (near %s)", c, s))
 			continue

@@ -21,7 +21,7 @@ func (a *app) resumeCommand() *cobra.Command {
 are sent again. A finished run with unsure rows can be resumed too: those rows are tried again. RUN is an id, a unique
 beginning of one, or a run's folder.`,
 		Example: "  crmetl resume\n  crmetl resume 20261122T1015\n  crmetl resume crmetl-runs/20261122T101500Z-3f9a",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := a.unfinished(args)
 			if err != nil {
@@ -59,7 +59,7 @@ func (a *app) unfinished(args []string) (string, error) {
 		}
 		return r.Dir, nil
 	}
-	return "", hinted(exitUsage, errors.New("there is no unfinished run here"), "crmetl runs lists the runs of this folder")
+	return "", hinted(exitUsage, errors.New("there is no unfinished run here"), "crmetl runs lists those in "+runsRoot()+"; a run with a folder of its own is named by it: crmetl resume DIR")
 }
 
 // resumeRun rebuilds a run from its journal and goes on with it.
@@ -79,7 +79,10 @@ func (a *app) resumeRun(ctx context.Context, dir string) error {
 	switch {
 	case before.Status == "succeeded", before.Status == "partial" && before.Rows.Unsure == 0:
 		a.say("run %s is finished: nothing is left to do", spec.Run)
-		return a.finish(before, dir)
+		if err := a.finish(before, dir); err != nil || before.ExitCode() == exitOK {
+			return err
+		}
+		return &exitError{code: before.ExitCode()}
 	case before.Status == "failed":
 		return usagef("run %s failed and can't be resumed", spec.Run)
 	}

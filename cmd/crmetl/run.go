@@ -111,11 +111,7 @@ func (a *app) report(err error) int {
 	}
 	if e.err != nil {
 		text := e.err.Error()
-		for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
-			if i == 0 {
-				fmt.Fprintf(a.stderr, "crmetl: error: %s\n", line)
-				continue
-			}
+		for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 			fmt.Fprintf(a.stderr, "crmetl: error: %s\n", line)
 		}
 	}
@@ -204,8 +200,9 @@ func (a *app) root() *cobra.Command {
 		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 		SuggestionsMinimumDistance: 2,
 	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return hinted(exitUsage, err, fmt.Sprintf("%s --help lists the options", cmd.CommandPath()))
+		return hinted(exitUsage, plainFlagError(err), fmt.Sprintf("%s --help lists the options", cmd.CommandPath()))
 	})
 	f := root.PersistentFlags()
 	f.StringVar(&a.config, "config", "", "configuration `FILE` (default $CRMETL_CONFIG, ./crmetl.yaml, then the user's config folder)")
@@ -225,6 +222,33 @@ func (a *app) root() *cobra.Command {
 		strictArgs(c)
 	}
 	return root
+}
+
+// checkFlags finds wrong values of the flags that every command takes.
+func (a *app) checkFlags(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("sandbox") && a.sandbox == "" {
+		return hinted(exitUsage, errors.New("--sandbox= names no folder"), "--sandbox alone uses crmetl-sandbox; to work with the real account leave it out")
+	}
+	switch a.progress {
+	case "auto", "bar", "plain", "none":
+	default:
+		return usagef("--progress %q: it is auto, bar, plain or none", a.progress)
+	}
+	_, err := a.log()
+	return err
+}
+
+// plainFlagError takes the words of the Go library out of an error about a flag.
+func plainFlagError(err error) error {
+	text, detail, ok := strings.Cut(err.Error(), ": strconv.")
+	if !ok {
+		return err
+	}
+	what := "it is a number"
+	if strings.Contains(detail, "out of range") {
+		what = "the number is too large"
+	}
+	return errors.New(text + ": " + what)
 }
 
 // strictArgs makes wrong arguments the user's problem (exit code 2), with the usage line as the way on.
@@ -256,13 +280,26 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < len(names) {
-			return fmt.Errorf("%s is missing", strings.Join(names[len(args):], " and "))
+			verb := "is"
+			if len(names)-len(args) > 1 {
+				verb = "are"
+			}
+			return fmt.Errorf("%s %s missing", strings.Join(names[len(args):], " and "), verb)
 		}
-		if len(args) > len(names) {
-			return fmt.Errorf("too many arguments: %s", strings.Join(args[len(names):], " "))
-		}
-		return nil
+		return tooMany(args, len(names))
 	}
+}
+
+// atMost checks that there are no more arguments than that.
+func atMost(n int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error { return tooMany(args, n) }
+}
+
+func tooMany(args []string, n int) error {
+	if len(args) > n {
+		return fmt.Errorf("too many arguments: %s (a folder for --sandbox is given as --sandbox=DIR)", strings.Join(args[n:], " "))
+	}
+	return nil
 }
 
 // log returns the logger that --log-level and --log-format ask for.

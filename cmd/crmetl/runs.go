@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ func (a *app) runsCommand() *cobra.Command {
 		Use:     "runs [RUN]",
 		Short:   "List runs, or show one",
 		Example: "  crmetl runs\n  crmetl runs 20261122T1015\n  crmetl runs --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMost(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return a.listRuns()
@@ -107,18 +108,70 @@ func (a *app) showRun(dir string) error {
 
 // life is what explain knows of a row.
 type life struct {
-	Run     string          `json:"run"`
-	Row     int64           `json:"row"`
-	Line    int64           `json:"line,omitempty"`
-	Source  string          `json:"source"`
-	Target  string          `json:"target"`
-	Cells   []cell          `json:"cells,omitempty"`
-	Fields  []cell          `json:"fields,omitempty"`
-	Payload string          `json:"payload,omitempty"`
-	Refused string          `json:"refused,omitempty"` // by mapping or checks
-	Notes   []string        `json:"notes,omitempty"`
-	Calls   []journal.Call  `json:"calls"`
-	Results []report.Result `json:"results"`
+	Run     string        `json:"run"`
+	Row     int64         `json:"row"`
+	Line    int64         `json:"line,omitempty"`
+	Source  string        `json:"source"`
+	Target  string        `json:"target"`
+	Cells   []cell        `json:"cells,omitempty"`
+	Fields  []cell        `json:"fields,omitempty"`
+	Payload string        `json:"payload,omitempty"`
+	Refused string        `json:"refused,omitempty"` // by mapping or checks
+	Notes   []string      `json:"notes,omitempty"`
+	Calls   []callFacts   `json:"calls"`
+	Results []resultFacts `json:"results"`
+
+	calls   []journal.Call
+	results []report.Result
+}
+
+// callFacts is a call as --json shows it.
+type callFacts struct {
+	Op       string     `json:"op"`
+	Attempt  int        `json:"attempt"`
+	Rows     int64      `json:"rows"`
+	Sent     *time.Time `json:"sent,omitempty"`
+	Ended    *time.Time `json:"ended,omitempty"`
+	Outcome  string     `json:"outcome"`
+	Fate     string     `json:"fate,omitempty"`
+	Action   string     `json:"action,omitempty"`
+	ID       string     `json:"id,omitempty"`
+	Note     string     `json:"note,omitempty"`
+	Problems string     `json:"problems,omitempty"`
+}
+
+// resultFacts is a line of a result file as --json shows it.
+type resultFacts struct {
+	Fate   string `json:"fate"`
+	File   string `json:"file"`
+	Action string `json:"action,omitempty"`
+	ID     string `json:"id,omitempty"`
+	Field  string `json:"field,omitempty"`
+	Rule   string `json:"rule,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+func (l *life) facts() {
+	l.Calls, l.Results = []callFacts{}, []resultFacts{}
+	at := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		return &t
+	}
+	for _, c := range l.calls {
+		f := callFacts{Op: c.Op, Attempt: c.Attempt, Rows: c.Rows, Sent: at(c.Sent), Ended: at(c.Ended), Outcome: string(c.Outcome), Action: c.Action, ID: c.VendorID, Note: c.Note}
+		if c.Outcome == journal.CallSettled {
+			f.Fate = c.Fate.String()
+		}
+		if len(c.Problems) > 0 {
+			f.Problems = c.Problems.Error()
+		}
+		l.Calls = append(l.Calls, f)
+	}
+	for _, r := range l.results {
+		l.Results = append(l.Results, resultFacts{Fate: r.Fate.String(), File: r.File, Action: r.Delivered.Action, ID: r.Delivered.ID, Field: r.Refused.Field, Rule: r.Refused.Rule, Error: r.Refused.Error})
+	}
 }
 
 type cell struct {
@@ -165,19 +218,17 @@ func (a *app) explain(ctx context.Context, dir string, n int64) (*life, error) {
 	}
 	spec := v.Spec()
 	l := &life{Run: spec.Run, Row: n, Source: spec.Source.Path, Target: spec.Target}
-	if l.Calls, err = v.Calls(n); err != nil {
+	if l.calls, err = v.Calls(n); err != nil {
 		return nil, err
 	}
-	if l.Results, err = report.ReadResults(dir, n); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if l.results, err = report.ReadResults(dir, n); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	if err := a.retell(ctx, spec, l); err != nil {
 		l.Notes = append(l.Notes, "the row can't be read from its source again: "+err.Error())
 	}
-	if l.Calls == nil {
-		l.Calls = []journal.Call{}
-	}
-	if len(l.Calls) == 0 && len(l.Results) == 0 && l.Cells == nil && len(l.Notes) == 0 {
+	l.facts()
+	if len(l.calls) == 0 && len(l.results) == 0 && l.Cells == nil && len(l.Notes) == 0 {
 		return nil, usagef("%s has no row %d", filepath.Base(spec.Source.Path), n)
 	}
 	return l, nil
@@ -297,10 +348,10 @@ func (a *app) printLife(l *life) error {
 	if l.Payload != "" {
 		fmt.Fprintf(w, "\npayload\n  %s\n", clip(l.Payload, 2000))
 	}
-	if len(l.Calls) > 0 {
+	if len(l.calls) > 0 {
 		fmt.Fprintf(w, "\ncalls\n")
 	}
-	for _, c := range l.Calls {
+	for _, c := range l.calls {
 		line := "  "
 		if !c.Sent.IsZero() {
 			line += c.Sent.Format("2006-01-02 15:04:05.000Z07:00") + "  "
@@ -335,10 +386,10 @@ func (a *app) printLife(l *life) error {
 		fmt.Fprintf(w, "\n%s\n", n)
 	}
 	fmt.Fprintln(w, "\noutcome")
-	if len(l.Results) == 0 {
+	if len(l.results) == 0 {
 		fmt.Fprintln(w, "  in none of the result files")
 	}
-	for _, r := range l.Results {
+	for _, r := range l.results {
 		fmt.Fprintf(w, "  %s\n", resultWords(r))
 	}
 	return nil

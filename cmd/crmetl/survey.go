@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/crmetl/crmetl/internal/report"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -182,4 +185,16 @@ func groupingOf(s *survey, r *recipe) *pipeline.Grouping {
 		return nil
 	}
 	return s.grouping(r)
+}
+
+// list returns the tally as a summary has it, the most frequent first.
+func (t tally) list() []report.Rejection {
+	list := make([]report.Rejection, 0, len(t))
+	for k, e := range t {
+		list = append(list, report.Rejection{Rule: k[0], Field: k[1], Rows: e.rows})
+	}
+	slices.SortFunc(list, func(a, b report.Rejection) int {
+		return cmp.Or(cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Field, b.Field))
+	})
+	return list
 }

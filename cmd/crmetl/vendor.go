@@ -21,7 +21,7 @@ func (a *app) describeCommand() *cobra.Command {
 		Use:     "describe [VENDOR[/OBJECT]]",
 		Short:   "Show fields, required fields, rules, limits and modes",
 		Example: "  crmetl describe\n  crmetl describe mapmycustomers/customers\n  crmetl describe mapmycustomers/customers --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMost(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return a.describeAll()

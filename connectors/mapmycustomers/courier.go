@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/pipeline"
@@ -140,7 +141,7 @@ func (k *courier) call(ctx context.Context, method, path string, body []byte, id
 	res.err, res.status = known, known.Status
 	switch known.Class {
 	case api.Invalid, api.NotFound, api.Conflict:
-		res.verdict, res.problem = refused, problemOf(known)
+		res.verdict, res.problem = refused, problemOf(known, k.load.Header)
 		return res, nil
 	}
 	if known.Applied && (!idempotent || known.Class == api.Protocol) {
@@ -179,10 +180,15 @@ func (k *courier) halted() error {
 	return k.broken
 }
 
-func problemOf(e *api.Error) record.Problem {
-	p := record.Problem{Rule: "vendor", Message: e.Message}
+// problemOf says which of the row's fields a refusal is about: that of a record that is not there is its id; else the
+// first field that the vendor's words name.
+func problemOf(e *api.Error, h *record.Header) record.Problem {
+	p := record.Problem{Field: named(e.Message, h), Rule: "vendor", Message: e.Message}
 	if e.Class == api.NotFound {
 		p.Rule = "not_found"
+		if h != nil && h.Index("id") >= 0 {
+			p.Field = "id"
+		}
 	}
 	if p.Message == "" {
 		p.Message = e.Error()
@@ -190,6 +196,22 @@ func problemOf(e *api.Error) record.Problem {
 		p.Message = fmt.Sprintf("the vendor says: %s (%d)", p.Message, e.Status)
 	}
 	return p
+}
+
+// named returns the field of h whose name stands first in a text as a word of its own, "" if none does. A plural means
+// the field too.
+func named(text string, h *record.Header) string {
+	if h == nil {
+		return ""
+	}
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' }) {
+		for i := range h.Len() {
+			if n := h.Name(i); strings.EqualFold(word, n) || strings.EqualFold(word, n+"s") {
+				return n
+			}
+		}
+	}
+	return ""
 }
 
 // reject gives rows the vendor's refusal as their fate and tells the ledger.

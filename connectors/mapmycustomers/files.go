@@ -66,6 +66,10 @@ func attachment(folder, name string) (*os.File, int64, error) {
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
+		if !errors.Is(err, fs.ErrPermission) {
+			// os keeps to itself which error says that a link leads out; no other one is to be expected here.
+			return nil, 0, fmt.Errorf("file %q leads out of the attachments folder, or can't be opened: %w", name, err)
+		}
 		return nil, 0, fmt.Errorf("file %q can't be opened: %w", name, err)
 	}
 	size, err := examine(f, name)

@@ -85,11 +85,12 @@ func Schema() *schema.Vendor {
 func customersObject() schema.Object {
 	o := schema.Object{
 		Name: customers, Title: "Customers",
-		Doc:       "Pins and contacts, mapped or not. An update changes the mapped fields only. Upsert compares keys without regard to case and outer blanks, phones by their digits.",
-		Modes:     []schema.Mode{schema.Create, schema.Update, schema.Upsert, schema.Delete},
-		Export:    schema.ExportInfo{All: true, ByID: true, Search: true, Since: "updatedAt", Doc: "the vendor neither filters nor sorts; files and custom field labels can't be read back"},
-		KeyFields: []string{"email", "id", "phone", "company", "name"},
-		MaxBatch:  1,
+		Doc:    "Pins and contacts, mapped or not. An update changes the mapped fields only. Upsert compares keys without regard to case and outer blanks, phones by their digits.",
+		Modes:  []schema.Mode{schema.Create, schema.Update, schema.Upsert, schema.Delete},
+		Export: schema.ExportInfo{All: true, ByID: true, Search: true, Since: "updatedAt", Doc: "the vendor neither filters nor sorts; files and custom field labels can't be read back"},
+		KeyFields: []string{"email", "id", "phone", "company", "name",
+			"custom0", "custom1", "custom2", "custom3", "custom4", "custom5", "custom6", "custom7", "custom8", "custom9"},
+		MaxBatch: 1,
 		Limits: []string{
 			"3 requests a second",
 			"a file is an image (PNG, JPEG, GIF, WebP) or a PDF of at most 5 MB (5,000,000 bytes)",

@@ -304,7 +304,7 @@ func (s *customerSink) verify(ctx context.Context, row *record.Row, id string, r
 		return err
 	}
 	if !ok {
-		res.problem = record.Problem{Rule: "not_found", Message: fmt.Sprintf("there is no customer %s any more", id)}
+		res.problem = record.Problem{Field: "id", Rule: "not_found", Message: fmt.Sprintf("there is no customer %s any more", id)}
 		return s.reject(res, row)
 	}
 	at, dated := s.conn.when(r.updated)

@@ -320,3 +320,13 @@ func didYouMean(name string, candidates []string) string {
 	}
 	return ""
 }
+
+// Plain returns a connection's value for a key just as it stands in the file, "" if there is none: what can be known
+// without touching a secret.
+func (f *File) Plain(connection, key string) string {
+	c, ok := f.find(connection)
+	if !ok {
+		return ""
+	}
+	return c.settings[key].text
+}

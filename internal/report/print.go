@@ -23,11 +23,7 @@ func Print(w io.Writer, s Summary, dir string) error {
 		fmt.Fprintf(&b, " (%s)", s.StopReason)
 	}
 	if s.Source != "" || s.Target != "" {
-		from, to := s.Source, s.Target
-		if s.Rows.Export {
-			from, to = s.Target, s.Source
-		}
-		fmt.Fprintf(&b, ": %s → %s", orDash(from), orDash(to))
+		fmt.Fprintf(&b, ": %s → %s", orDash(s.Source), orDash(s.Target))
 	}
 	if s.Mode != "" {
 		fmt.Fprintf(&b, " (%s)", s.Mode)
@@ -136,8 +132,8 @@ func oneLine(s string) string {
 func nextSteps(s Summary, dir string) []string {
 	var steps []string
 	run := s.Run
-	if run == "" {
-		run = dir
+	if dir != "" && filepath.Base(dir) != run {
+		run = dir // a folder that the user chose is how the run is found
 	}
 	if dir != "" && s.Rows.Rejected > 0 {
 		steps = append(steps, fmt.Sprintf("the rejected rows and their reasons: %s", filepath.Join(dir, RejectedFile)))

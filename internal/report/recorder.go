@@ -44,6 +44,8 @@ type Log interface {
 type Options struct {
 	// Stats returns what this pass has used so far. Time is added by the Recorder.
 	Stats func() Usage
+	// Began is when this pass began its work; zero means now.
+	Began time.Time
 
 	Write func(f *os.File, p []byte) (int, error) // nil: (*os.File).Write; for tests of full disks
 	Sync  func(f *os.File) error                  // nil: (*os.File).Sync
@@ -116,8 +118,11 @@ func NewRecorder(dir string, origin *record.Header, log Log, o Options) (*Record
 		o.Stats = func() Usage { return Usage{} }
 	}
 	now := o.Now()
+	if o.Began.IsZero() {
+		o.Began = now
+	}
 	r := &Recorder{
-		dir: dir, log: log, o: o, began: now, last: now,
+		dir: dir, log: log, o: o, began: o.Began, last: now,
 		success:  &table{path: filepath.Join(dir, SuccessFile), lines: AcceptedLines(origin), o: o},
 		rejected: &table{path: filepath.Join(dir, RejectedFile), lines: RefusedLines(origin), o: o},
 		unsure:   &table{path: filepath.Join(dir, UnsureFile), lines: RefusedLines(origin), o: o},

@@ -164,7 +164,7 @@ why rows were rejected:
 the rejected rows and their reasons: DIR/rejected.csv
 mended, that file is an input for the same mapping: columns that begin with _ are ignored
 rows that may or may not have arrived: DIR/unsure.csv
-look them up at the vendor, or let ` + "`crmetl resume r1`" + ` try again
+look them up at the vendor, or let ` + "`crmetl resume DIR`" + ` try again
 `},
 		"stopped": {report.Summary{Run: "r1", Command: "import", Status: report.Stopped, StopReason: "auth", Source: "a", Target: "b"}, `import stopped (auth): a → b
 
@@ -173,9 +173,9 @@ look them up at the vendor, or let ` + "`crmetl resume r1`" + ` try again
              -
   rows read  0
 
-nothing is lost: mend the credentials (` + "`crmetl ping`" + ` tries them), then ` + "`crmetl resume r1`" + ` goes on
+nothing is lost: mend the credentials (` + "`crmetl ping`" + ` tries them), then ` + "`crmetl resume DIR`" + ` goes on
 `},
-		"export": {report.Summary{Command: "export", Status: report.Succeeded, Source: "out.csv", Target: "b", Rows: report.Rows{Export: true, Written: 7, Counts: pipeline.Counts{Read: 7}}}, `export succeeded: b → out.csv
+		"export": {report.Summary{Command: "export", Status: report.Succeeded, Source: "b", Target: "out.csv", Rows: report.Rows{Export: true, Written: 7, Counts: pipeline.Counts{Read: 7}}}, `export succeeded: b → out.csv
 
   read       7
   written    7
