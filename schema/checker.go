@@ -299,17 +299,37 @@ func (c *Checker) Apply(b *record.Batch) error {
 	}
 	for i := range b.Rows {
 		row := &b.Rows[i]
-		if row.Fate != record.Pending {
+		broken, ok := c.mapped(row)
+		if !ok {
 			continue
 		}
-		if err := c.row(row); err != nil {
+		if err := c.row(row, broken); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Checker) row(row *record.Row) error {
+// mapped reports whether the row's values can be looked at: those of a pending row, and those of a row that the mapping
+// refused, but for the fields that it could not fill. A row that was refused as it was read has no values under our
+// header.
+func (c *Checker) mapped(row *record.Row) (broken []string, ok bool) {
+	if row.Fate == record.Pending {
+		return nil, true
+	}
+	if row.Fate != record.Rejected || len(row.Values) != c.header.Len() {
+		return nil, false
+	}
+	for _, p := range record.ProblemsOf(row.Err) {
+		if c.header.Index(p.Field) < 0 {
+			return nil, false
+		}
+		broken = append(broken, p.Field)
+	}
+	return broken, len(broken) > 0
+}
+
+func (c *Checker) row(row *record.Row, broken []string) error {
 	values := row.Values
 	for i := range min(len(values), c.header.Len()) {
 		if values[i].Kind() == record.Fault {
@@ -320,10 +340,13 @@ func (c *Checker) row(row *record.Row) error {
 	for i := range c.fields {
 		f := &c.fields[i]
 		v := at(values, f.col)
-		if v.Kind() == record.Fault {
+		if v.Kind() == record.Fault || f.col >= 0 && slices.Contains(broken, c.header.Name(f.col)) {
 			continue
 		}
 		for _, k := range f.inMode {
+			if len(broken) > 0 && k.oneOf() != "" {
+				continue // what it looks at may be what could not be filled
+			}
 			if k.quick(v, values) {
 				continue
 			}

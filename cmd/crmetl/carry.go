@@ -40,7 +40,7 @@ func (l *loading) carry(ctx context.Context, down error) (err error) {
 		case errors.As(err, &held):
 			return err
 		case errors.Is(err, journal.ErrExists):
-			return hinted(exitUsage, fmt.Errorf("%s: %w", l.dir, err), "carry that run on with crmetl resume "+l.dir+", or name another folder")
+			return hinted(exitUsage, err, "or name another folder with --run-dir")
 		}
 		return usage(err)
 	}
@@ -198,16 +198,12 @@ func (l *loading) unchanged() error {
 	return &stopError{reason: "source", err: fmt.Errorf("%s changed while it was read: %w", l.src.name, err)}
 }
 
-// writers is how many calls are under way at once: enough for slow answers at the vendor's rate.
+// writers is how many calls are under way at once: enough for an answer that takes some seconds.
 func (l *loading) writers() int {
 	if l.flags.concurrency > 0 {
 		return l.flags.concurrency
 	}
-	rate := connRate(l.recipe.target)
-	if rate <= 0 {
-		return 4
-	}
-	return min(max(int(math.Ceil(rate*2)), 2), 16)
+	return 16
 }
 
 // orderKey names what a row is about, so that two rows about the same record keep their order.

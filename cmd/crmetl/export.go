@@ -180,6 +180,10 @@ func (a *app) export(ctx context.Context, targetName, file string, f *exportFlag
 	}
 	began := time.Now().UTC()
 	src, err := conn.Source(ctx, t.object.Name, q)
+	var call *api.Error
+	if err != nil && !errors.As(err, &call) && !errors.Is(err, api.ErrStopped) && ctx.Err() == nil {
+		return usage(err) // what was asked for can't be asked
+	}
 	if err != nil {
 		return notWritten(file, s.connectError(err, t))
 	}
@@ -289,7 +293,7 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 		x.warn("--since last will not know of this export: %v", err)
 	}
 	if x.json && x.file != "-" {
-		err = x.printJSON(sum)
+		err = x.finish(sum, dir)
 	} else {
 		x.say("%s: %s rows of %s, %d requests, %s", x.file, thousands(counts.Accepted), x.target.name, sum.Requests.Sent, duration(sum.EndedAt.Sub(x.began)))
 	}

@@ -210,6 +210,11 @@ func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags,
 	if keys := t.object.KeyFields; r.key != "" && len(keys) > 0 && !slices.Contains(keys, r.key) {
 		return nil, usagef("--key %s: %s can be matched by %s", r.key, t.name, strings.Join(keys, ", "))
 	}
+	for _, name := range r.program.Header().Names() {
+		if field, ok := t.object.Field(name); ok && field.Type == schema.File && f.attachments == "" {
+			return nil, hinted(exitUsage, fmt.Errorf("field %s takes files, and no folder is named that they are in", name), "add --attachments DIR, or leave the column out")
+		}
+	}
 	if f.attachments != "" {
 		if info, err := os.Stat(f.attachments); err != nil || !info.IsDir() {
 			return nil, usagef("--attachments %s: there is no such folder", f.attachments)

@@ -53,9 +53,12 @@ func (f *loadFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.yes, "yes", false, "agree to what needs agreement, and to --canary's question")
 }
 
+// optionSource is where a run keeps how its source is called.
+const optionSource = "(source)"
+
 // carried are the options that a resumed run keeps from its start.
-func (f *loadFlags) carried(fs *pflag.FlagSet) map[string]string {
-	kept := map[string]string{}
+func (f *loadFlags) carried(fs *pflag.FlagSet, source string) map[string]string {
+	kept := map[string]string{optionSource: source}
 	fs.Visit(func(x *pflag.Flag) {
 		switch x.Name {
 		case "run-dir", "mapping", "mode", "key", "config", "json", "progress", "log-level", "log-format", "quiet", "dry-run", "default":
@@ -83,7 +86,7 @@ func (f *loadFlags) restore(options map[string]string) error {
 	fs := pflag.NewFlagSet("resume", pflag.ContinueOnError)
 	f.register(fs)
 	for _, name := range sortedKeys(options) {
-		if name == "sandbox" {
+		if name == "sandbox" || name == optionSource {
 			continue
 		}
 		var err error
@@ -210,8 +213,8 @@ func (a *app) importFile(ctx context.Context, file, targetName string, f *loadFl
 	}
 	job := &loading{app: a, dir: dir, src: src, recipe: re, flags: f, spec: journal.Spec{
 		Run: id, Command: "import", Target: t.name, Vendor: t.vendor.Name, Object: t.object.Name, Mode: string(re.mode), Key: re.key,
-		Mapping: journal.Mapping{Name: f.mapping, Text: string(re.text), Digest: journal.Digest(re.text)},
-		Schema:  t.object.Digest(), Options: f.carried(fs), Started: began, Tool: versionInfo().Version,
+		Mapping: journal.Mapping{Name: mappingName(f.mapping), Text: string(re.text), Digest: journal.Digest(re.text)},
+		Schema:  t.object.Digest(), Options: f.carried(fs, src.name), Started: began, Tool: versionInfo().Version,
 	}}
 	job.spec.Connection, _, _ = strings.Cut(t.name, "/")
 	err = job.run(ctx)
@@ -223,6 +226,14 @@ func (a *app) importFile(ctx context.Context, file, targetName string, f *loadFl
 		}
 	}
 	return err
+}
+
+// mappingName makes the path of a mapping independent of the folder that a resume is started in.
+func mappingName(name string) string {
+	if _, err := os.Stat(name); name == "" || err != nil {
+		return name // a shipped one
+	}
+	return absolute(name)
 }
 
 // loading is an import on its way: a new one, or one that goes on.

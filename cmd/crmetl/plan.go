@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -198,7 +199,9 @@ func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *
 				return nil
 			}
 			body, err := payload(nil, rows)
-			fc.Payloads = append(fc.Payloads, string(body))
+			fc.Payloads = append(fc.Payloads, longText.ReplaceAllStringFunc(string(body), func(s string) string {
+				return fmt.Sprintf(`"%s… (%s characters)"`, s[1:25], thousands(int64(len(s)-2)))
+			}))
 			return err
 		})
 		if err != nil {
@@ -212,6 +215,9 @@ func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *
 	}
 	return counts, err
 }
+
+// longText is a file in a payload: nobody reads that.
+var longText = regexp.MustCompile(`"[A-Za-z0-9+/=]{1000,}"`)
 
 // eachRecord calls f with the open rows of each record of a batch.
 func eachRecord(b *record.Batch, f func([]*record.Row) error) error {

@@ -11,10 +11,12 @@ import (
 
 	"github.com/crmetl/crmetl/internal/journal"
 	"github.com/crmetl/crmetl/internal/report"
+	"github.com/crmetl/crmetl/mappings"
 )
 
 func (a *app) resumeCommand() *cobra.Command {
-	return &cobra.Command{
+	var unsure string
+	c := &cobra.Command{
 		Use:   "resume [RUN]",
 		Short: "Carry on an unfinished run (default: the newest)",
 		Long: `Carry on an unfinished run where it stood. Rows that were sent without an answer are looked up at the vendor before they
@@ -27,9 +29,11 @@ beginning of one, or a run's folder.`,
 			if err != nil {
 				return err
 			}
-			return a.resumeRun(cmd.Context(), dir)
+			return a.resumeRun(cmd.Context(), dir, unsure)
 		},
 	}
+	c.Flags().StringVar(&unsure, "unsure", "", "rows whose outcome was lost: check, resend or hold (default: as the run began)")
+	return c
 }
 
 // unfinished finds the folder of the run to resume.
@@ -63,7 +67,7 @@ func (a *app) unfinished(args []string) (string, error) {
 }
 
 // resumeRun rebuilds a run from its journal and goes on with it.
-func (a *app) resumeRun(ctx context.Context, dir string) error {
+func (a *app) resumeRun(ctx context.Context, dir, unsure string) error {
 	view, err := journal.Read(dir)
 	if err != nil {
 		if errors.Is(err, journal.ErrAbsent) {
@@ -90,6 +94,12 @@ func (a *app) resumeRun(ctx context.Context, dir string) error {
 	if err := f.restore(spec.Options); err != nil {
 		return usage(err)
 	}
+	if unsure != "" {
+		f.unsure = unsure
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
 	f.runDir, f.mode, f.key = dir, spec.Mode, spec.Key
 	if a.sandbox == "" {
 		a.sandbox = spec.Options["sandbox"]
@@ -105,7 +115,7 @@ func (a *app) resumeRun(ctx context.Context, dir string) error {
 	if m != nil {
 		f.from(m)
 	}
-	src := &source{path: spec.Source.Path, name: before.Source, options: f.readFlags.options(false), cleanup: func() {}}
+	src := &source{path: spec.Source.Path, name: spec.Options[optionSource], options: f.readFlags.options(false), cleanup: func() {}}
 	if src.name == "" {
 		src.name = spec.Source.Path
 	}
@@ -119,6 +129,14 @@ func (a *app) resumeRun(ctx context.Context, dir string) error {
 		return usage(err)
 	}
 	now.Schema = t.object.Digest()
+	if spec.Mapping.Text != "" {
+		switch _, text, err := mappings.Load(spec.Mapping.Name); {
+		case text != nil:
+			now.Mapping.Digest = journal.Digest(text)
+		case err != nil:
+			a.warn("the mapping %s can't be read; the run goes on with the text that it began with", spec.Mapping.Name)
+		}
+	}
 	if err := spec.Check(now); err != nil {
 		return usage(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -323,6 +324,9 @@ func (l *life) tell(b *record.Batch, row *record.Row, re *recipe) {
 	}
 }
 
+// likeness is what a connector keeps in a note to tell equal rows apart; it says nothing to a person.
+var likeness = regexp.MustCompile(` ?\[like [0-9a-f]+\]`)
+
 func (a *app) printLife(l *life) error {
 	w := a.stdout
 	fmt.Fprintf(w, "row %d of %s → %s, run %s\n", l.Row, l.Source, l.Target, l.Run)
@@ -375,7 +379,7 @@ func (a *app) printLife(l *life) error {
 			line += ", id " + c.VendorID
 		}
 		if c.Note != "" {
-			line += ", " + clip(c.Note, 300)
+			line += ", " + clip(likeness.ReplaceAllString(c.Note, ""), 300)
 		}
 		if len(c.Problems) > 0 {
 			line += ", " + clip(c.Problems.Error(), 300)

@@ -29,6 +29,7 @@ type Conn struct {
 	now     func() time.Time
 	sleep   func(context.Context, time.Duration) error
 	zones   zones
+	dated   atomic.Bool  // the vendor's answers say what time it is there
 	skew    atomic.Int64 // how far the vendor's clock is behind ours at most, in seconds, as its answers tell
 }
 

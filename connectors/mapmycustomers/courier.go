@@ -24,6 +24,7 @@ type courier struct {
 
 	mu     sync.Mutex
 	broken error // a row was left in doubt: no further row is sent
+	wrote  int64 // calls that the vendor took or refused: it does answer
 	warned map[string]bool
 }
 
@@ -128,6 +129,7 @@ func (k *courier) call(ctx context.Context, method, path string, body []byte, id
 	answer, err := k.conn.api.Do(ctx, r)
 	if err == nil {
 		k.conn.observe(answer.Header)
+		k.answered()
 		res.status, res.header, res.body = answer.Status, answer.Header, answer.Body
 		return res, nil
 	}
@@ -141,6 +143,7 @@ func (k *courier) call(ctx context.Context, method, path string, body []byte, id
 	res.err, res.status = known, known.Status
 	switch known.Class {
 	case api.Invalid, api.NotFound, api.Conflict:
+		k.answered()
 		res.verdict, res.problem = refused, problemOf(known, k.load.Header)
 		return res, nil
 	}
@@ -162,6 +165,33 @@ func (k *courier) undo(res result, why string) error {
 		problems = append(problems, k.ledger.Undone(id, why))
 	}
 	return errors.Join(problems...)
+}
+
+func (k *courier) answered() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.wrote++
+}
+
+// writes counts the calls that the vendor has answered. Where it goes on answering others while one record fails time
+// and again, it is the record and not the vendor.
+func (k *courier) writes() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wrote
+}
+
+// poison rejects a record on which the vendor failed with every attempt, though it is known not to be there.
+func (k *courier) poison(res result, sends int, rows ...*record.Row) error {
+	for _, row := range rows {
+		row.Reject(record.Problem{Rule: "vendor", Message: fmt.Sprintf("the vendor failed on this row %d times and not on others; it was looked up and is not there; the last failure: %s", sends, res.err.Error())})
+	}
+	return k.settle(res, fmt.Sprintf("given up after %d attempts", sends), rows...)
+}
+
+// pause waits between two attempts at a record whose outcome was unknown.
+func (k *courier) pause(ctx context.Context, sends int) error {
+	return k.conn.sleep(ctx, time.Second<<min(sends-1, 4))
 }
 
 func (k *courier) halt(err error) {
@@ -238,6 +268,7 @@ func (c *Conn) observe(h http.Header) {
 	if err != nil {
 		return
 	}
+	c.dated.Store(true)
 	c.behind(c.now().Sub(at))
 }
 

@@ -113,6 +113,14 @@ func (c *Conn) earliest(since time.Time) time.Time {
 	return since.Add(-time.Minute - time.Duration(c.skew.Load())*time.Second)
 }
 
+// older reports whether a record with this time stamp was almost surely there before a call that was made since then,
+// as far as the vendor's own clock is known. Such a record may be the call's all the same, if what stamps records and
+// what stamps answers have different clocks: it is neither taken for the call's nor passed over.
+func (c *Conn) older(at, since time.Time) bool {
+	const grain = 2 * time.Second // time stamps are whole seconds, and calls take a moment
+	return c.dated.Load() && at.Before(since.Add(-grain-time.Duration(c.skew.Load())*time.Second))
+}
+
 // when reads a time stamp of the vendor.
 func (c *Conn) when(v record.Value) (time.Time, bool) {
 	out, ok := c.zones.moment(v)
@@ -187,6 +195,9 @@ func (s *customerSink) look(ctx context.Context, row *record.Row, print uint64, 
 		at, dated := s.conn.when(r.created)
 		if dated && at.Before(s.conn.earliest(w.since)) {
 			return nil
+		}
+		if dated && like != near && s.conn.older(at, w.since) {
+			like = near
 		}
 		if other := s.layout.printRemote(&r); other != print {
 			if s.twins.of(other).n > 0 {

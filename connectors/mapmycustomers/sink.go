@@ -168,6 +168,7 @@ func (s *customerSink) post(ctx context.Context, row *record.Row, print uint64, 
 	if err != nil {
 		return s.unfit(row, err)
 	}
+	before, again := s.writes(), row.Fate == record.Doubt
 	for sends := 1; ; sends++ {
 		res, err := s.call(ctx, http.MethodPost, "/customers", body, false, row)
 		if err != nil {
@@ -196,10 +197,17 @@ func (s *customerSink) post(ctx context.Context, row *record.Row, print uint64, 
 			}
 		}
 		if sends == maxSends {
-			if s.load.Unsure == schema.Resend {
+			switch {
+			case s.load.Unsure == schema.Resend:
 				s.halt(res.err)
+			case s.writes() > before || again:
+				return s.poison(res, sends, row)
 			}
 			return res.err
+		}
+		if err := s.pause(ctx, sends); err != nil {
+			s.halt(err)
+			return err
 		}
 	}
 }

@@ -102,7 +102,7 @@ func TestSink(t *testing.T) {
 		{name: "dry run", load: schema.Load{Mode: schema.Create, DryRun: true}, rows: table("name", "A"), want: []string{"accepted would create"}},
 
 		{name: "updated", load: schema.Load{Mode: schema.Update}, have: func(f *fake) { f.add("a", time.Hour, acme) }, rows: table("id|city", "a|Berlin", "b|Rome", "|x", "../../user|x", "a|-"),
-			want: []string{"accepted updated a", "rejected b :not_found", "rejected id:required", "rejected id:id", "unchanged a"}, recs: "Acme", puts: 2},
+			want: []string{"accepted updated a", "rejected b id:not_found", "rejected id:required", "rejected id:id", "unchanged a"}, recs: "Acme", puts: 2},
 		{name: "an update is repeated", load: schema.Load{Mode: schema.Update}, have: func(f *fake) { f.add("a", time.Hour, acme) }, fault: on("PUT", 1, dropAfter), rows: table("id|city", "a|Berlin"),
 			want: []string{"accepted updated a"}, recs: "Acme", puts: 2},
 		{name: "one with a note is not", load: schema.Load{Mode: schema.Update}, have: func(f *fake) { f.add("a", time.Hour, acme) }, fault: on("PUT", 1, dropAfter), rows: table("id|notes", "a|called"),
@@ -116,7 +116,7 @@ func TestSink(t *testing.T) {
 			rows: table("id|company|name", "a|Acme|  Ada ", "a|ACME|Ada", "a|Acme|Ada"), want: []string{"unchanged a", "accepted updated a", "accepted updated a"}, recs: "Acme", puts: 2},
 
 		{name: "deleted", load: schema.Load{Mode: schema.Delete}, have: func(f *fake) { f.add("a", time.Hour, acme) }, rows: table("id|name", "a|x", "a|x", "|x"),
-			want: []string{"accepted deleted a", "rejected a :not_found", "rejected id:required"}},
+			want: []string{"accepted deleted a", "rejected a id:not_found", "rejected id:required"}},
 		{name: "a deletion is repeated", load: schema.Load{Mode: schema.Delete}, have: func(f *fake) { f.add("a", time.Hour, acme) }, fault: on("DELETE", 1, dropAfter), rows: table("id", "a"), want: []string{"accepted deleted a"}},
 		{name: "doubt: deleted before", load: schema.Load{Mode: schema.Delete}, doubt: []int{0}, rows: table("id", "a"), want: []string{"accepted deleted a"}},
 
@@ -134,7 +134,7 @@ func TestSink(t *testing.T) {
 		{name: "upsert reads a list that breaks off again", load: schema.Load{Mode: schema.Upsert}, have: func(f *fake) { f.add("a", time.Hour, acme) }, fault: on("GET", 1, cutList), rows: table("email|name", "ada@acme.example|Ada L"),
 			want: []string{"accepted updated a"}, recs: "Acme", puts: 1},
 		{name: "upsert by id", load: schema.Load{Mode: schema.Upsert, Key: "id"}, have: func(f *fake) { f.add("a", time.Hour, acme) }, rows: table("id|name", "a|X", "zz|Y", "|Z"),
-			want: []string{"accepted updated a", "rejected zz :not_found", "rejected id:required"}, recs: "Acme", puts: 2},
+			want: []string{"accepted updated a", "rejected zz id:not_found", "rejected id:required"}, recs: "Acme", puts: 2},
 		{name: "upsert dry run", load: schema.Load{Mode: schema.Upsert, DryRun: true}, have: func(f *fake) { f.add("a", time.Hour, acme) }, rows: table("email|name", "ada@acme.example|Ada", "b@x.example|Bob", "b@x.example|Bob"),
 			want: []string{"accepted would update a", "accepted would create", "accepted would update"}, recs: "Acme"},
 	}

@@ -159,6 +159,7 @@ func (s *wholes) route(ctx context.Context, rows []*record.Row) error {
 			}
 		}
 	}
+	before, again := s.writes(), doubtful(rows)
 	for sends := 1; ; sends++ {
 		res, err := s.call(ctx, http.MethodPost, "/routes", body, false, rows...)
 		if err != nil {
@@ -179,10 +180,17 @@ func (s *wholes) route(ctx context.Context, rows []*record.Row) error {
 			}
 		}
 		if sends == maxSends {
-			if s.load.Unsure == schema.Resend {
+			switch {
+			case s.load.Unsure == schema.Resend:
 				s.halt(res.err)
+			case s.writes() > before || again:
+				return s.poison(res, sends, rows...)
 			}
 			return res.err
+		}
+		if err := s.pause(ctx, sends); err != nil {
+			s.halt(err)
+			return err
 		}
 	}
 }
@@ -338,6 +346,7 @@ func (s *wholes) put(ctx context.Context, path string, body []byte, would, actio
 	if !s.load.Yes {
 		return &Unconfirmed{Object: s.layout.object.Name, Difference: difference}
 	}
+	s.warn("%s", difference)
 	if doubtful(rows) && s.load.Unsure == schema.Hold {
 		return s.unsure(result{}, "an earlier attempt sent it and its outcome is not known; it was left alone, as asked", rows...)
 	}

@@ -101,7 +101,8 @@ func TestGroups(t *testing.T) {
 	}{
 		{name: "shown, not sent", rows: table("group", "Ohio", "New"), want: []string{"pending", "pending"},
 			says: "groups: 2 removed, 1 added, 1 kept\n  - Latest Finds\n  - Pittsburgh\n  + New"},
-		{name: "sent", load: schema.Load{Yes: true}, rows: table("group", "Ohio", " New "), want: []string{"accepted replaced", "accepted replaced"}, puts: []string{`{"groups":["Ohio","New"]}`}},
+		{name: "sent", load: schema.Load{Yes: true}, rows: table("group", "Ohio", " New "), want: []string{"accepted replaced", "accepted replaced"}, puts: []string{`{"groups":["Ohio","New"]}`},
+			warns: []string{"groups: 2 removed, 1 added, 1 kept\n  - Latest Finds\n  - Pittsburgh\n  + New"}},
 		{name: "only shown", load: schema.Load{DryRun: true, Yes: true}, rows: table("group", "Ohio", "New"), want: []string{"accepted would replace", "accepted would replace"},
 			warns: []string{"groups: 2 removed, 1 added, 1 kept\n  - Latest Finds\n  - Pittsburgh\n  + New"}},
 		{name: "the same", load: schema.Load{Yes: true}, rows: table("group", "Ohio", "Latest Finds", "Pittsburgh"), want: []string{"unchanged", "unchanged", "unchanged"}},
@@ -109,10 +110,10 @@ func TestGroups(t *testing.T) {
 		{name: "a required one is missing", load: schema.Load{Yes: true}, rows: table("group", "New", "ohio"), want: []string{"rejected group:required", "rejected group:required"},
 			warns: []string{`group "ohio" differs from "Ohio", which the account has, in case only: they are two groups to the vendor`}},
 		{name: "twice", load: schema.Load{Yes: true}, rows: table("group", "Ohio", "Ohio"), want: []string{"accepted replaced", "accepted replaced"}, puts: []string{`{"groups":["Ohio"]}`},
-			warns: []string{"1 groups stand twice in the file; each is sent once"}},
+			warns: []string{"1 groups stand twice in the file; each is sent once", "groups: 2 removed, 0 added, 1 kept\n  - Latest Finds\n  - Pittsburgh"}},
 		{name: "none named", load: schema.Load{Yes: true}, rows: table("group", " "), want: []string{"rejected group:required"}},
-		{name: "refused", load: schema.Load{Yes: true}, fault: on("PUT", 1, refuse400), rows: table("group", "Ohio"), want: []string{"rejected :vendor"}, puts: []string{`{"groups":["Ohio"]}`}},
-		{name: "repeated", load: schema.Load{Yes: true}, fault: on("PUT", 1, dropAfter), rows: table("group", "Ohio"), want: []string{"accepted replaced"}, puts: []string{`{"groups":["Ohio"]}`, `{"groups":["Ohio"]}`}},
+		{name: "refused", load: schema.Load{Yes: true}, fault: on("PUT", 1, refuse400), rows: table("group", "Ohio"), want: []string{"rejected :vendor"}, puts: []string{`{"groups":["Ohio"]}`}, warns: []string{"groups: 2 removed, 0 added, 1 kept\n  - Latest Finds\n  - Pittsburgh"}},
+		{name: "repeated", load: schema.Load{Yes: true}, fault: on("PUT", 1, dropAfter), rows: table("group", "Ohio"), want: []string{"accepted replaced"}, puts: []string{`{"groups":["Ohio"]}`, `{"groups":["Ohio"]}`}, warns: []string{"groups: 2 removed, 0 added, 1 kept\n  - Latest Finds\n  - Pittsburgh"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

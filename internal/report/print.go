@@ -144,7 +144,7 @@ func nextSteps(s Summary, dir string) []string {
 	if dir != "" && s.Rows.Unsure > 0 {
 		steps = append(steps, fmt.Sprintf("rows that may or may not have arrived: %s", filepath.Join(dir, UnsureFile)))
 		if !s.Resumable() {
-			steps = append(steps, fmt.Sprintf("look them up at the vendor, or let `crmetl resume %s` try again", run))
+			steps = append(steps, fmt.Sprintf("look them up at the vendor, or let `crmetl resume %s --unsure check` find out", run))
 		}
 	}
 	switch s.Status {

@@ -297,7 +297,10 @@ func (r *Recorder) checkpoint() error {
 			return r.fail(err)
 		}
 		if err := r.log.Checkpoint(r.final, r.doubt, r.counts, note); err != nil {
-			return r.fail(err)
+			// Whether the checkpoint reached the disk is not known, so the files must hold what it says. They do;
+			// if it did not, resuming drops the lines that it would have covered and writes them anew.
+			r.err = err
+			return err
 		}
 	}
 	for _, t := range r.tables() {
