@@ -35,7 +35,6 @@ var allowed = map[string]bool{
 }
 
 // predicates are the functions that run an expression for each item of a list.
-var predicates = map[string]bool{"all": true, "any": true, "none": true, "one": true, "filter": true, "map": true, "find": true, "findIndex": true, "count": true, "sum": true}
 
 // ExprError is the error of an expression that does not compile.
 type ExprError struct {

@@ -35,7 +35,7 @@ type Evidence struct {
 // Sizes.
 const (
 	headSize    = 64 << 10
-	pieceSize   = 128 << 10
+	pieceSize   = 64 << 10
 	maxLine     = 16 << 20
 	sampleLines = 1000
 	sampleSize  = 1 << 20
