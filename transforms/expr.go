@@ -34,8 +34,6 @@ var allowed = map[string]bool{
 	"first": true, "last": true, "take": true, "reverse": true, "sort": true, "split": true, "join": true, "replace": true,
 }
 
-// predicates are the functions that run an expression for each item of a list.
-
 // ExprError is the error of an expression that does not compile.
 type ExprError struct {
 	Offset  int // where in the expression, in characters from 0

@@ -42,7 +42,7 @@ type Evidence struct {
 // Sizes in bytes.
 const (
 	headSize   = 64 << 10  // what the dialect is found by
-	pieceSize  = 32 << 10 // of a chunk, unless a record is longer
+	pieceSize  = 32 << 10  // of a chunk, unless a record is longer
 	lookAhead  = 256 << 10 // how far the end of a damaged record is sought
 	maxRecord  = 16 << 20  // of one record
 	lookMargin = 32 << 10  // read beyond a chunk, so that its last record has its end in memory
