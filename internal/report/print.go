@@ -135,6 +135,9 @@ func nextSteps(s Summary, dir string) []string {
 	if dir != "" && filepath.Base(dir) != run {
 		run = dir // a folder that the user chose is how the run is found
 	}
+	if dir != "" && s.Rows.Accepted > 0 {
+		steps = append(steps, fmt.Sprintf("the accepted rows: %s", filepath.Join(dir, SuccessFile)))
+	}
 	if dir != "" && s.Rows.Rejected > 0 {
 		steps = append(steps, fmt.Sprintf("the rejected rows and their reasons: %s", filepath.Join(dir, RejectedFile)))
 		if !s.Resumable() {

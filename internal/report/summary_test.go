@@ -161,6 +161,7 @@ why rows were rejected:
   3  mobile  required
   1  -       ragged
 
+the accepted rows: DIR/success.csv
 the rejected rows and their reasons: DIR/rejected.csv
 mended, that file is an input for the same mapping: columns that begin with _ are ignored
 rows that may or may not have arrived: DIR/unsure.csv
