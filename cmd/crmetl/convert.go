@@ -148,7 +148,7 @@ func (a *app) converted(out, rejected string, c pipeline.Counts) error {
 			return err
 		}
 	} else {
-		line := fmt.Sprintf("%s rows read, %s written", thousands(c.Read), thousands(c.Accepted))
+		line := fmt.Sprintf("%s read, %s written", plural(c.Read, "row"), thousands(c.Accepted))
 		if c.Skipped > 0 {
 			line += fmt.Sprintf(", %s skipped", thousands(c.Skipped))
 		}

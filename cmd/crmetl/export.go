@@ -295,7 +295,7 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 	if x.json && x.file != "-" {
 		err = x.finish(sum, dir)
 	} else {
-		x.say("%s: %s rows of %s, %d requests, %s", x.file, thousands(counts.Accepted), x.target.name, sum.Requests.Sent, duration(sum.EndedAt.Sub(x.began)))
+		x.say("%s: %s of %s, %s, %s", x.file, plural(counts.Accepted, "row"), x.target.name, plural(sum.Requests.Sent, "request"), duration(sum.EndedAt.Sub(x.began)))
 	}
 	if err == nil && code != exitOK {
 		err = &exitError{code: code}

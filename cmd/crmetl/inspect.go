@@ -300,3 +300,11 @@ func thousands(n int64) string {
 	}
 	return s
 }
+
+// plural writes a count with its noun: 1 row, 12,400 rows.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
+}

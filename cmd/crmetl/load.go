@@ -17,6 +17,7 @@ import (
 	"github.com/crmetl/crmetl/connectors"
 	"github.com/crmetl/crmetl/internal/journal"
 	"github.com/crmetl/crmetl/internal/report"
+	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -301,5 +302,13 @@ func (l *loading) look(ctx context.Context) error {
 		}
 		return hinted(exitUsage, err, "nothing was sent; mend the file and start again")
 	}
-	return nil
+	if l.survey.groups == nil {
+		return nil
+	}
+	// Whether groups can be brought together in memory shows when it is done.
+	if r, err = l.src.open(); err != nil {
+		return err
+	}
+	_, err = pipeline.Run(ctx, r, l.recipe.steps, sinkFunc(plan), pipeline.Options{BatchSize: 1, Group: l.survey.grouping(l.recipe), Skip: l.flags.skip, Limit: l.flags.limit})
+	return hinted(exitUsage, err, "nothing was sent")
 }

@@ -242,7 +242,7 @@ func (a *app) printForecast(fc *forecast, re *recipe) error {
 	w := a.stdout
 	c := fc.Rows
 	fmt.Fprintf(w, "plan: %s → %s (%s); nothing was sent\n\n", fc.Source, fc.Target, fc.Mode)
-	fmt.Fprintf(w, "  %s rows, %s requests, %s\n", thousands(c.Accepted), thousands(fc.Requests), fc.Time)
+	fmt.Fprintf(w, "  %s, %s, %s\n", plural(c.Accepted, "row"), plural(fc.Requests, "request"), fc.Time)
 	fmt.Fprintf(w, "  read %s = %s to send + %s rejected + %s skipped\n", thousands(c.Read), thousands(c.Accepted), thousands(c.Rejected), thousands(c.Skipped))
 	fmt.Fprintf(w, "\n  fields: %s\n", strings.Join(re.program.Header().Names(), ", "))
 	if len(fc.Ignored) > 0 {
@@ -264,7 +264,7 @@ func (a *app) printForecast(fc *forecast, re *recipe) error {
 				break
 			}
 			e := fc.rules[k]
-			fmt.Fprintf(w, "    %-12s %-14s %6s rows, first row %d: %s\n", k[0], k[1], thousands(e.rows), e.first, clip(e.text, 120))
+			fmt.Fprintf(w, "    %-12s %-14s %10s, first row %d: %s\n", k[0], k[1], plural(e.rows, "row"), e.first, clip(e.text, 120))
 		}
 		fmt.Fprintf(w, "  rejected rows: %s\n", fc.Files["rejected"])
 	}

@@ -129,6 +129,7 @@ func (k *courier) call(ctx context.Context, method, path string, body []byte, id
 	answer, err := k.conn.api.Do(ctx, r)
 	if err == nil {
 		k.conn.observe(answer.Header)
+		k.conn.creds.good.Store(k.conn.creds.last.Load())
 		k.answered()
 		res.status, res.header, res.body = answer.Status, answer.Header, answer.Body
 		return res, nil

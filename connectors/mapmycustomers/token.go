@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/crmetl/crmetl/internal/api"
@@ -41,6 +42,8 @@ type credentials struct {
 	now                func() time.Time
 	behind             func(time.Duration) // is told when the vendor's clock shows to be behind ours
 	sleep              func(context.Context, time.Duration) error
+	last               atomic.Pointer[string] // the token of the latest call
+	good               atomic.Pointer[string] // a token that the vendor has taken: if it is refused now, it is not too young
 }
 
 // guard gives a call its token, and a second chance when the vendor refuses it: a new token may need a moment more
@@ -55,12 +58,15 @@ func (c *credentials) guard(r *api.Request) {
 			return err
 		}
 		used = t
+		c.last.Store(&t.Value)
 		c.learn(t)
 		h.Header.Set("Authorization", "Bearer "+t.Value)
 		return nil
 	}
 	r.Renew = func(ctx context.Context, _ *api.Response) (bool, error) {
-		young := c.now().Before(used.Issued.Add(early)) || c.now().Before(used.NotBefore.Add(early-10*time.Second))
+		was := c.good.Load()
+		taken := was != nil && *was == used.Value
+		young := !taken && (c.now().Before(used.Issued.Add(early)) || c.now().Before(used.NotBefore.Add(early-10*time.Second)))
 		if young && tries < earlyTries {
 			tries++
 			return true, c.sleep(ctx, earlyWait)
