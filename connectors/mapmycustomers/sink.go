@@ -320,7 +320,11 @@ func (s *customerSink) verify(ctx context.Context, row *record.Row, id string, r
 		row.Accept(updated, id)
 		return s.settle(res, "the customer was read: it has all that was sent", row)
 	}
-	return s.unsure(res, fmt.Sprintf("the update of %s broke off, and the customer does not show that it was applied; sending it again could add a note twice", id), row)
+	why := fmt.Sprintf("the update of %s broke off, and the customer does not show that it was applied", id)
+	if res.err != nil {
+		why += "; the last failure: " + res.err.Error()
+	}
+	return s.unsure(res, why, row)
 }
 
 // get reads one customer; ok is false if there is none.
