@@ -25,6 +25,7 @@ type courier struct {
 	mu     sync.Mutex
 	broken error // a row was left in doubt: no further row is sent
 	wrote  int64 // calls that the vendor took or refused: it does answer
+	failed int   // records that it fails on just now
 	warned map[string]bool
 }
 
@@ -183,6 +184,53 @@ func (k *courier) writes() int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.wrote
+}
+
+// trial is the way of one record whose sending fails time and again.
+type trial struct {
+	k      *courier
+	sends  int
+	before int64 // answered writes when it was sent for the second time: those that were under way at the first have landed
+	last   int64 // and when it was last sent
+	failed bool
+	stuck  bool
+}
+
+func (k *courier) try() *trial { return &trial{k: k} }
+
+func (t *trial) send() {
+	t.last = t.k.writes()
+	if t.sends++; t.sends <= 2 {
+		t.before = t.last
+	}
+}
+
+func (t *trial) fail() { t.count(true, 1) }
+
+// end takes the record off those that fail, unless it was given up: it fails still.
+func (t *trial) end() {
+	if !t.stuck {
+		t.count(false, -1)
+	}
+}
+
+func (t *trial) count(failed bool, by int) {
+	if t.failed == failed {
+		return
+	}
+	t.failed = failed
+	t.k.mu.Lock()
+	t.k.failed += by
+	t.k.mu.Unlock()
+}
+
+// poison reports whether it is the record, and not the vendor, that is in trouble: other writes were answered between
+// its second attempt and its last; or others were answered before, and no other record is failing.
+func (t *trial) poison() bool {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	t.stuck = t.last == t.before && (t.k.wrote == 0 || t.k.failed > 1)
+	return !t.stuck
 }
 
 // poison rejects a record on which the vendor failed with every attempt, though it is known not to be there.

@@ -168,8 +168,10 @@ func (s *customerSink) post(ctx context.Context, row *record.Row, print uint64, 
 	if err != nil {
 		return s.unfit(row, err)
 	}
-	before, again := s.writes(), row.Fate == record.Doubt
+	try := s.try()
+	defer try.end()
 	for sends := 1; ; sends++ {
+		try.send()
 		res, err := s.call(ctx, http.MethodPost, "/customers", body, false, row)
 		if err != nil {
 			return err
@@ -200,11 +202,12 @@ func (s *customerSink) post(ctx context.Context, row *record.Row, print uint64, 
 			switch {
 			case s.load.Unsure == schema.Resend:
 				s.halt(res.err)
-			case s.writes() > before || again:
+			case try.poison():
 				return s.poison(res, sends, row)
 			}
 			return res.err
 		}
+		try.fail()
 		if err := s.pause(ctx, sends); err != nil {
 			s.halt(err)
 			return err

@@ -159,8 +159,10 @@ func (s *wholes) route(ctx context.Context, rows []*record.Row) error {
 			}
 		}
 	}
-	before, again := s.writes(), doubtful(rows)
+	try := s.try()
+	defer try.end()
 	for sends := 1; ; sends++ {
+		try.send()
 		res, err := s.call(ctx, http.MethodPost, "/routes", body, false, rows...)
 		if err != nil {
 			return err
@@ -183,11 +185,12 @@ func (s *wholes) route(ctx context.Context, rows []*record.Row) error {
 			switch {
 			case s.load.Unsure == schema.Resend:
 				s.halt(res.err)
-			case s.writes() > before || again:
+			case try.poison():
 				return s.poison(res, sends, rows...)
 			}
 			return res.err
 		}
+		try.fail()
 		if err := s.pause(ctx, sends); err != nil {
 			s.halt(err)
 			return err
