@@ -80,7 +80,7 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	if mapped {
 		if re, err = a.recipeFor(r, f, m, text); err == nil && re.program.GroupBy() != "" {
 			// Where rows make a record together, a first pass finds where groups end.
-			if s, err = look(ctx, r, re, f.skip, f.limit, nil); err == nil {
+			if s, err = look(ctx, r, re, f.skip, f.limit); err == nil {
 				r, err = src.open()
 			}
 		}

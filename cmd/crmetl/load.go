@@ -247,7 +247,6 @@ type loading struct {
 	flags   *loadFlags
 	spec    journal.Spec
 	resume  bool
-	before  report.Summary // of the attempts before, if resume
 	journal *journal.Journal
 	conn    connectors.Conn
 	survey  *survey
@@ -295,7 +294,7 @@ func (l *loading) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.survey, err = look(ctx, r, l.recipe, l.flags.skip, l.flags.limit, nil)
+	l.survey, err = look(ctx, r, l.recipe, l.flags.skip, l.flags.limit)
 	if err != nil {
 		if ctx.Err() != nil {
 			return &exitError{code: l.interruptCode(), err: errors.New("interrupted before the first row was sent")}

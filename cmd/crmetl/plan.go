@@ -96,7 +96,7 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 	fc.Summary = report.Summary{Run: id, Command: "plan", Source: src.name, Target: t.name, Mode: string(re.mode), StartedAt: began}
 	s := &survey{}
 	if re.program.GroupBy() != "" {
-		if s, err = look(ctx, r, re, f.skip, f.limit, nil); err != nil {
+		if s, err = look(ctx, r, re, f.skip, f.limit); err != nil {
 			return a.planBroken(err)
 		}
 		if r, err = src.open(); err != nil {

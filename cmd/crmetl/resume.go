@@ -153,6 +153,6 @@ func (a *app) resumeRun(ctx context.Context, dir, unsure string) error {
 	if err != nil {
 		return err
 	}
-	job := &loading{app: a, dir: dir, src: src, recipe: re, flags: f, spec: spec, resume: true, before: before}
+	job := &loading{app: a, dir: dir, src: src, recipe: re, flags: f, spec: spec, resume: true}
 	return job.run(ctx)
 }

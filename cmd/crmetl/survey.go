@@ -19,23 +19,20 @@ import (
 // survey is what one pass over a file learns before the first row is sent: how many rows would go, where groups end,
 // and whether the file can be read to its end at all.
 type survey struct {
-	counts  pipeline.Counts
 	records int64            // calls' worth of rows: groups counted once
 	total   int64            // rows read
 	groups  map[uint64]*span // by hash of the group's key
-	rules   tally
 }
 
 // span is the part of the file that a group takes.
 type span struct {
 	last int64
-	rows int64
 	bad  bool
 }
 
 // look passes over the whole source without sending anything.
-func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64, seen func(int64)) (*survey, error) {
-	s := &survey{rules: tally{}}
+func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64) (*survey, error) {
+	s := &survey{}
 	grouped := r.program.GroupBy() != ""
 	if grouped {
 		s.groups = map[uint64]*span{}
@@ -50,23 +47,17 @@ func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64
 					continue
 				}
 			}
-			s.count(row)
-		}
-		if seen != nil {
-			seen(s.total)
+			if row.Fate == record.Accepted {
+				s.records++
+			}
 		}
 		return nil
 	}})
 	for _, g := range s.groups {
 		// A group with a refused row is refused whole; see pipeline.Grouping.
-		if g.bad {
-			s.counts.Rejected += g.rows
-			s.counts.Read += g.rows
-			continue
+		if !g.bad {
+			s.records++
 		}
-		s.counts.Accepted += g.rows
-		s.counts.Read += g.rows
-		s.records++
 	}
 	return s, err
 }
@@ -81,16 +72,6 @@ func plan(b *record.Batch) error {
 	return nil
 }
 
-func (s *survey) count(row *record.Row) {
-	s.counts.Add(row.Fate)
-	switch row.Fate {
-	case record.Accepted:
-		s.records++
-	case record.Rejected:
-		s.rules.add(row)
-	}
-}
-
 func (s *survey) member(key uint64, row *record.Row) {
 	g := s.groups[key]
 	if g == nil {
@@ -98,10 +79,8 @@ func (s *survey) member(key uint64, row *record.Row) {
 		s.groups[key] = g
 	}
 	g.last = row.Num
-	g.rows++
 	if row.Fate == record.Rejected {
 		g.bad = true
-		s.rules.add(row)
 	}
 }
 
