@@ -17,11 +17,11 @@ import (
 func All() []Connector {
 	return []Connector{
 		{
-			Schema:     mapmycustomers.Schema(),
-			Open:       func(c schema.Connection, env api.Env) (Conn, error) { return mapmycustomers.Open(c, env) },
-			Payloads:   mapmycustomers.Payloads,
-			CheckFiles: mapmycustomers.CheckFiles,
-			Sandbox:    mmcbox.New,
+			Schema:   mapmycustomers.Schema(),
+			Open:     func(c schema.Connection, env api.Env) (Conn, error) { return mapmycustomers.Open(c, env) },
+			Payloads: mapmycustomers.Payloads,
+			Check:    mapmycustomers.Check,
+			Sandbox:  mmcbox.New,
 		},
 	}
 }
@@ -43,8 +43,10 @@ type Connector struct {
 	Open func(schema.Connection, api.Env) (Conn, error)
 	// Payloads returns the function that renders an object's records as request bodies, without any connection.
 	Payloads func(object string, load schema.Load) (schema.Payloads, error)
-	// CheckFiles returns the step that checks attached files before anything is sent; nil if the vendor takes none.
-	CheckFiles func(load schema.Load) pipeline.Step
+	// Check returns the step that holds rows, as the mapping has made them, against what the vendor's table can't say:
+	// attached files, combinations of cells. It needs no connection. nil, or a step that is nil, checks nothing. An
+	// error says what is wrong with the import as a whole.
+	Check func(object string, load schema.Load) (pipeline.Step, error)
 	// Sandbox returns the vendor's simulator.
 	Sandbox func(sandbox.Options) (sandbox.Simulator, error)
 }

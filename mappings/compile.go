@@ -184,7 +184,7 @@ func nearestField(obj *schema.Object, name string, ok func(*schema.Field) bool) 
 	of := map[string]string{}
 	add := func(f *schema.Field, spellings ...string) {
 		for _, n := range spellings {
-			if _, known := of[n]; !known && (ok == nil || ok(f)) {
+			if _, known := of[n]; !known && !f.Family() && (ok == nil || ok(f)) {
 				of[n] = f.Name
 				names = append(names, n)
 			}

@@ -71,8 +71,7 @@ const (
 func NewChecker(obj *Object, header *record.Header, mode Mode) (*Checker, error) {
 	c := &Checker{header: header, validate: validator.New(validator.WithRequiredStructEnabled())}
 	var problems []error
-	for i := range obj.Fields {
-		f := &obj.Fields[i]
+	for _, f := range obj.fieldsOf(header) {
 		inMode, always, err := f.rulesOf(mode)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("field %s: %w", f.Name, err))
@@ -109,6 +108,25 @@ func NewChecker(obj *Object, header *record.Header, mode Mode) (*Checker, error)
 		return nil, fmt.Errorf("object %s: %w", obj.Name, err)
 	}
 	return c, nil
+}
+
+// fieldsOf returns the object's fields, a family such as fields.* by its members among the columns.
+func (o *Object) fieldsOf(header *record.Header) []*Field {
+	var out []*Field
+	families := false
+	for i := range o.Fields {
+		if f := &o.Fields[i]; !f.Family() {
+			out = append(out, f)
+		} else {
+			families = true
+		}
+	}
+	for i := 0; families && i < header.Len(); i++ {
+		if f, ok := o.Field(header.Name(i)); ok && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // Missing returns the fields that every row needs in this mode and that no column carries: with any of them, no row

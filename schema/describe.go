@@ -113,8 +113,15 @@ func (p *printer) object(v *Vendor, o *Object) {
 	if o.GroupBy != "" {
 		rows = append(rows, []string{"rows", groupWords(o)})
 	}
-	if len(o.Modes) > 0 && o.MaxBatch > 1 {
-		rows = append(rows, []string{"batches", fmt.Sprintf("at most %d records in one call", o.MaxBatch)})
+	if words := batchWords(o); words != "" {
+		rows = append(rows, []string{"batches", words})
+	}
+	for i, x := range o.Options {
+		head := ""
+		if i == 0 {
+			head = "options"
+		}
+		rows = append(rows, []string{head, optionWords(x)})
 	}
 	rows = append(rows, []string{"export", exportWords(o.Export)})
 	if o.Export.Doc != "" {
@@ -155,6 +162,32 @@ func (p *printer) object(v *Vendor, o *Object) {
 // EnvName is the environment variable that sets a key of the vendor's own connection: CRMETL_MYCRM_API_KEY.
 func (v *Vendor) EnvName(key string) string {
 	return "CRMETL_" + strings.ToUpper(v.Name) + "_" + strings.ToUpper(key)
+}
+
+// batchWords says how many records go into one call, "" if it is one.
+func batchWords(o *Object) string {
+	var parts []string
+	for _, m := range o.Modes {
+		if n := o.BatchFor(m, nil); n > 1 {
+			if n == o.MaxBatch && len(o.Batches) == 0 {
+				return fmt.Sprintf("at most %d records in one call", n)
+			}
+			parts = append(parts, fmt.Sprintf("%s: at most %d records in one call", m, n))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func optionWords(x Option) string {
+	s := "--" + x.Name + "  " + x.Doc
+	if len(x.Modes) > 0 {
+		names := make([]string, len(x.Modes))
+		for i, m := range x.Modes {
+			names[i] = string(m)
+		}
+		s += " (" + strings.Join(names, ", ") + ")"
+	}
+	return s
 }
 
 func rateWords(rate float64) string {

@@ -28,6 +28,10 @@ func (o *Object) rulesOnly() Object {
 	for i := range p.Export.Filters {
 		p.Export.Filters[i].Doc = ""
 	}
+	p.Options = slices.Clone(o.Options)
+	for i := range p.Options {
+		p.Options[i].Doc = ""
+	}
 	p.Fields = slices.Clone(o.Fields)
 	for i := range p.Fields {
 		p.Fields[i].Doc, p.Fields[i].Source, p.Fields[i].Example = "", "", ""

@@ -54,8 +54,11 @@ func (p *printer) objectPage(v *Vendor, o *Object) {
 	if o.GroupBy != "" {
 		p.line("- Rows: %s", groupWords(o))
 	}
-	if len(o.Modes) > 0 && o.MaxBatch > 1 {
-		p.line("- Batches: at most %d records in one call", o.MaxBatch)
+	if words := batchWords(o); words != "" {
+		p.line("- Batches: %s", words)
+	}
+	for _, x := range o.Options {
+		p.line("- Option `--%s`: %s", x.Name, strings.TrimPrefix(optionWords(x), "--"+x.Name+"  "))
 	}
 	p.line("- Export: %s", exportWords(o.Export))
 	if o.Export.Doc != "" {

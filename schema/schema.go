@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +27,7 @@ const (
 	Enum     Type = "choice"   // one of Field.Values, compared without regard to case, written as the vendor spells it
 	List     Type = "list"     // several texts; in one cell, split on ";"
 	JSON     Type = "json"     // any JSON value
+	Pairs    Type = "pairs"    // names and values: a JSON object, in a cell also with single quotes, {'a':'b'}
 	File     Type = "file"     // the path of a file to attach, below --attachments
 )
 
@@ -50,8 +52,9 @@ type Vendor struct {
 	Title   string      `json:"title,omitempty"`   // as people write it: Map My Customers
 	Docs    string      `json:"docs,omitempty"`    // where the vendor documents its API
 	Checked string      `json:"checked,omitempty"` // the day the table was last held against the documents, 2006-01-02
-	Rate    float64     `json:"rate,omitempty"`
-	Keys    []ConfigKey `json:"keys,omitempty"` // what a connection needs
+	Rate    float64     `json:"rate,omitempty"`    // requests a second that the vendor allows; 0: it documents no limit
+	Workers int         `json:"workers,omitempty"` // calls under way at once, unless the user says otherwise; 0: 16
+	Keys    []ConfigKey `json:"keys,omitempty"`    // what a connection needs
 	Objects []Object    `json:"objects,omitempty"`
 	Notes   []string    `json:"notes,omitempty"` // what a user should know about the vendor as a whole
 }
@@ -84,13 +87,49 @@ type Object struct {
 	Modes  []Mode     `json:"modes,omitempty"` // import modes, the default first; none: it can't be imported
 	Export ExportInfo `json:"export"`
 
-	KeyFields []string `json:"key_fields,omitempty"` // what upsert can match on, the default first
-	MaxBatch  int      `json:"max_batch,omitempty"`  // records in one call at most; 0 or 1: one call a record
-	GroupBy   string   `json:"group_by,omitempty"`   // the field whose value brings rows together into one record; "" if a row is a record, "*" if the whole file is one
-	Confirm   []Mode   `json:"confirm,omitempty"`    // modes that change so much that they need --yes
-	AnyField  bool     `json:"any_field,omitempty"`  // the vendor takes any attribute, not only Fields
-	Fields    []Field  `json:"fields,omitempty"`
-	Limits    []string `json:"limits,omitempty"` // in words, for describe and the docs
+	KeyFields []string     `json:"key_fields,omitempty"` // what upsert can match on, the default first
+	MaxBatch  int          `json:"max_batch,omitempty"`  // records in one call at most; 0 or 1: one call a record
+	Batches   map[Mode]int `json:"batches,omitempty"`    // the same for modes where it is another number
+	OrderBy   []string     `json:"order_by,omitempty"`   // fields that tell what a record is about: rows that agree in the first one that they have are sent in file order
+	Options   []Option     `json:"options,omitempty"`    // flags of import and plan that this object alone has
+	GroupBy   string       `json:"group_by,omitempty"`   // the field whose value brings rows together into one record; "" if a row is a record, "*" if the whole file is one
+	Confirm   []Mode       `json:"confirm,omitempty"`    // modes that change so much that they need --yes
+	AnyField  bool         `json:"any_field,omitempty"`  // the vendor takes any attribute, not only Fields
+	Fields    []Field      `json:"fields,omitempty"`
+	Limits    []string     `json:"limits,omitempty"` // in words, for describe and the docs
+}
+
+// Option is a flag of import and plan, off unless the user sets it: --allow-group-send. It lets through what an import
+// does not do by itself.
+type Option struct {
+	Name  string `json:"name"`
+	Doc   string `json:"doc"`
+	Modes []Mode `json:"modes,omitempty"` // the modes it is for; none: all of them
+	Batch int    `json:"batch,omitempty"` // records in one call at most if it is set; 0: as without it
+}
+
+// Option finds an option by name.
+func (o *Object) Option(name string) (*Option, bool) {
+	for i := range o.Options {
+		if o.Options[i].Name == name {
+			return &o.Options[i], true
+		}
+	}
+	return nil, false
+}
+
+// BatchFor is how many records one call of an import takes at most, 1 or more. on tells which options are set; nil: none.
+func (o *Object) BatchFor(m Mode, on map[string]bool) int {
+	n := o.MaxBatch
+	if b, ok := o.Batches[m]; ok {
+		n = b
+	}
+	for _, x := range o.Options {
+		if on[x.Name] && x.Batch > 0 && (len(x.Modes) == 0 || slices.Contains(x.Modes, m)) {
+			n = x.Batch
+		}
+	}
+	return max(n, 1)
 }
 
 // ExportInfo says how an object can be exported.
@@ -98,6 +137,7 @@ type ExportInfo struct {
 	All     bool     `json:"all,omitempty"`     // everything at once
 	ByID    bool     `json:"by_id,omitempty"`   // one record, --id
 	Search  bool     `json:"search,omitempty"`  // --search
+	Terms   bool     `json:"terms,omitempty"`   // --search may be repeated: what any of the terms finds
 	Filters []Filter `json:"filters,omitempty"` // --filter NAME=VALUE
 	Sorts   []string `json:"sorts,omitempty"`   // --sort FIELD
 	Expand  bool     `json:"expand,omitempty"`  // --expand asks for related records in full
@@ -114,7 +154,8 @@ type Filter struct {
 	Doc  string `json:"doc,omitempty"`
 }
 
-// Field is one field of an object. A field that nests is named with dots: preference.from_price.
+// Field is one field of an object. A field that nests is named with dots: preference.from_price. A name that ends in
+// ".*" stands for all names that begin so: fields.* for fields.3.
 type Field struct {
 	Name     string            `json:"name,omitempty"`
 	Type     Type              `json:"type,omitempty"`
@@ -131,24 +172,35 @@ type Field struct {
 	Example  string            `json:"example,omitempty"` // a valid cell
 }
 
-// Field finds a field by its exact name.
+// Field finds a field by its exact name, or as one of a family such as fields.*; that one comes under the name itself.
 func (o *Object) Field(name string) (*Field, bool) {
 	for i := range o.Fields {
-		if o.Fields[i].Name == name {
+		if o.Fields[i].Name == name && !o.Fields[i].Family() {
 			return &o.Fields[i], true
+		}
+	}
+	for i := range o.Fields {
+		if prefix, ok := strings.CutSuffix(o.Fields[i].Name, "*"); ok && len(name) > len(prefix) && strings.HasPrefix(name, prefix) {
+			f := o.Fields[i]
+			f.Name = name
+			return &f, true
 		}
 	}
 	return nil, false
 }
 
-// Match finds the field that a column means by its name or an alias; case, blanks, "_" and "-" aside.
+// Family reports whether the field stands for all names that begin like its own.
+func (f *Field) Family() bool { return strings.HasSuffix(f.Name, ".*") }
+
+// Match finds the field that a column means by its name or an alias; case, blanks, "_" and "-" aside. Of a family's
+// names, case counts after the family's own part.
 func (o *Object) Match(column string) (*Field, bool) {
 	key := Fold(column)
 	if key == "" {
 		return nil, false
 	}
 	for i := range o.Fields {
-		if Fold(o.Fields[i].Name) == key {
+		if Fold(o.Fields[i].Name) == key && !o.Fields[i].Family() {
 			return &o.Fields[i], true
 		}
 	}
@@ -157,6 +209,15 @@ func (o *Object) Match(column string) (*Field, bool) {
 			if Fold(a) == key {
 				return &o.Fields[i], true
 			}
+		}
+	}
+	head, rest, nested := strings.Cut(strings.TrimSpace(column), ".")
+	if !nested {
+		return nil, false
+	}
+	for i := range o.Fields {
+		if prefix, ok := strings.CutSuffix(o.Fields[i].Name, "*"); ok && Fold(prefix) == Fold(head)+"." {
+			return o.Field(prefix + rest)
 		}
 	}
 	return nil, false

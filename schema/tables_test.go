@@ -25,14 +25,14 @@ func acme() *Vendor {
 func TestDigest(t *testing.T) {
 	explains := map[string]bool{
 		"Object.Title": true, "Object.Doc": true, "Object.Limits": true, "ExportInfo.Doc": true, "Filter.Doc": true,
-		"Field.Doc": true, "Field.Source": true, "Field.Example": true,
+		"Option.Doc": true, "Field.Doc": true, "Field.Source": true, "Field.Example": true,
 	}
 	full := func() *Object {
 		return &Object{
 			Modes: []Mode{Create}, Export: ExportInfo{Filters: []Filter{{"a", "b"}}, Sorts: []string{"x"}}, KeyFields: []string{"k"}, Confirm: []Mode{Delete},
 			Fields: []Field{{Name: "f", In: map[Mode]string{Create: "required"}, Values: []string{"v"}, Same: map[string]string{"a": "b"},
 				Aliases: []string{"l"}, Modes: []Mode{Create}}},
-			Limits: []string{"l"},
+			Limits: []string{"l"}, Batches: map[Mode]int{Create: 2}, OrderBy: []string{"k"}, Options: []Option{{Name: "o", Doc: "d", Modes: []Mode{Create}}},
 		}
 	}
 	before := full().Digest()
@@ -106,6 +106,54 @@ func mutate(v reflect.Value) {
 		v.SetMapIndex(key, reflect.Zero(v.Type().Elem()))
 	default:
 		panic("a part of the table has the kind " + v.Kind().String())
+	}
+}
+
+func TestFamilies(t *testing.T) {
+	o := &Object{Fields: []Field{{Name: "id", Type: ID}, {Name: "fields.*", Type: Text, Rules: "max=3"}, {Name: "fields.fixed", Type: Integer}}}
+	for _, tt := range []struct{ name, field, match string }{
+		{"id", "id", "id"}, {"fields.3", "fields.3", "fields.3"}, {"fields.fixed", "fields.fixed", "fields.fixed"},
+		{"Fields.Number of Pets", "", "fields.Number of Pets"}, {"fields.", "", ""}, {"fields", "", ""}, {"fields.*", "fields.*", "fields.*"}, {"other.x", "", ""},
+	} {
+		name := func(f *Field, ok bool) string {
+			if !ok {
+				return ""
+			}
+			return f.Name
+		}
+		if got := name(o.Field(tt.name)); got != tt.field {
+			t.Errorf("Field(%q) = %q, want %q", tt.name, got, tt.field)
+		}
+		if got := name(o.Match(tt.name)); got != tt.match {
+			t.Errorf("Match(%q) = %q, want %q", tt.name, got, tt.match)
+		}
+	}
+	h, b := rowOf(t, o, "fields.3=abcd", "fields.4=abc")
+	c, err := NewChecker(o, h, Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Apply(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Rows[0].Err; err == nil || !strings.Contains(err.Error(), "fields.3") || strings.Contains(err.Error(), "fields.4") {
+		t.Errorf("error = %v, want one of fields.3 alone", err)
+	}
+}
+
+func TestBatchFor(t *testing.T) {
+	o := &Object{MaxBatch: 1, Batches: map[Mode]int{Patch: 50}, Options: []Option{{Name: "bulk", Modes: []Mode{Delete}, Batch: 100}}}
+	for _, tt := range []struct {
+		mode Mode
+		on   map[string]bool
+		want int
+	}{{Create, nil, 1}, {Patch, nil, 50}, {Delete, nil, 1}, {Delete, map[string]bool{"bulk": true}, 100}, {Create, map[string]bool{"bulk": true}, 1}} {
+		if got := o.BatchFor(tt.mode, tt.on); got != tt.want {
+			t.Errorf("%s %v: %d, want %d", tt.mode, tt.on, got, tt.want)
+		}
+	}
+	if n := (&Object{}).BatchFor(Create, nil); n != 1 {
+		t.Errorf("%d, want 1", n)
 	}
 }
 

@@ -119,7 +119,7 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 		limit = int64(math.Floor(percent * float64(l.survey.total) / 100))
 	}
 	o := pipeline.Options{
-		Writers: l.writers(), BatchSize: max(l.recipe.target.object.MaxBatch, 1), Key: l.orderKey(), Group: l.survey.grouping(l.recipe),
+		Writers: l.writers(), BatchSize: l.recipe.target.object.BatchFor(l.recipe.mode, l.recipe.load.Options), Key: l.orderKey(), Group: l.survey.grouping(l.recipe),
 		Skip: l.flags.skip, Limit: l.flags.limit, History: l.journal,
 	}
 	// What is under way when the limit is passed still ends and is reported.
@@ -203,27 +203,45 @@ func (l *loading) writers() int {
 	if l.flags.concurrency > 0 {
 		return l.flags.concurrency
 	}
+	if n := l.recipe.target.vendor.Workers; n > 0 {
+		return n
+	}
 	return 16
 }
 
 // orderKey names what a row is about, so that two rows about the same record keep their order.
 func (l *loading) orderKey() func(*record.Row) string {
-	field := "id"
-	if l.recipe.mode == schema.Upsert && l.recipe.load.Key != "" {
-		field = l.recipe.load.Key
+	r, h := l.recipe, l.recipe.program.Header()
+	fields := r.target.object.OrderBy
+	switch {
+	case r.mode == schema.Upsert && r.load.Key != "":
+		fields = []string{r.load.Key}
+	case r.mode == schema.Upsert && len(r.target.object.KeyFields) > 0:
+		for _, f := range r.target.object.KeyFields { // the first that is mapped is what upsert matches on
+			if h.Index(f) >= 0 {
+				fields = []string{f}
+				break
+			}
+		}
+	case len(fields) == 0 && r.mode != schema.Create:
+		fields = []string{"id"}
 	}
-	if l.recipe.mode == schema.Create {
-		return nil
+	var cells []int
+	for _, f := range fields {
+		if i := h.Index(f); i >= 0 {
+			cells = append(cells, i)
+		}
 	}
-	i := l.recipe.program.Header().Index(field)
-	if i < 0 {
+	if len(cells) == 0 {
 		return nil
 	}
 	return func(r *record.Row) string {
-		if i >= len(r.Values) {
-			return ""
+		for _, i := range cells {
+			if i < len(r.Values) && !r.Values[i].IsEmpty() {
+				return strings.ToLower(strings.TrimSpace(r.Values[i].Text()))
+			}
 		}
-		return strings.ToLower(strings.TrimSpace(r.Values[i].Text()))
+		return ""
 	}
 }
 

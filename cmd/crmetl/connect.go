@@ -159,22 +159,35 @@ func (s *session) startSandbox(ctx context.Context) error {
 // simulators makes one simulator a vendor. CRMETL_SANDBOX_FAULTS asks for failures, in the language of
 // `crmetl sandbox --faults`.
 func (a *app) simulators(dir string, seed int) (map[string]sandbox.Simulator, error) {
-	sims := map[string]sandbox.Simulator{}
-	for _, c := range connectors.All() {
-		text := a.getenv("CRMETL_SANDBOX_FAULTS")
-		if rate := a.getenv("CRMETL_SANDBOX_RATE"); rate != "" {
-			text += "\nset rate=" + rate
+	text := a.getenv("CRMETL_SANDBOX_FAULTS")
+	if rate := a.getenv("CRMETL_SANDBOX_RATE"); rate != "" {
+		text += "\nset rate=" + rate
+	}
+	sims, all := map[string]sandbox.Simulator{}, connectors.All()
+	strangers := map[sandbox.Knob]int{} // settings by the simulators that do not have them
+	fail := func(err error) (map[string]sandbox.Simulator, error) {
+		for _, started := range sims {
+			_ = started.Close()
 		}
+		return nil, usage(fmt.Errorf("sandbox: %w", err))
+	}
+	for _, c := range all {
+		// Each has its own counters: "the third POST" is the third of one vendor.
 		faults, err := sandbox.ParseFaults(text)
 		if err != nil {
 			return nil, usage(fmt.Errorf("CRMETL_SANDBOX_FAULTS: %w", err))
 		}
 		sim, err := c.Sandbox(sandbox.Options{Dir: filepath.Join(dir, c.Schema.Name), Faults: faults, Seed: seed})
-		if err != nil {
-			for _, started := range sims {
-				_ = started.Close()
+		for unknown := (*sandbox.UnknownKnobError)(nil); errors.As(err, &unknown) && unknown.Knob.Vendor == ""; {
+			// A setting without a vendor is for those that have it.
+			if strangers[unknown.Knob]++; strangers[unknown.Knob] == len(all) {
+				break
 			}
-			return nil, usage(fmt.Errorf("sandbox: %w", err))
+			faults = faults.Without(unknown.Knob)
+			sim, err = c.Sandbox(sandbox.Options{Dir: filepath.Join(dir, c.Schema.Name), Faults: faults, Seed: seed})
+		}
+		if err != nil {
+			return fail(err)
 		}
 		sims[c.Schema.Name] = sim
 	}
@@ -186,6 +199,9 @@ func (s *session) connect(t *target, rate float64) (connectors.Conn, error) {
 	name, _, _ := strings.Cut(t.name, "/")
 	if s.server != nil {
 		t.conn = schema.Connection{Name: name, Settings: s.sims[t.vendor.Name].Settings(s.server.URL(t.vendor.Name))}
+		if err := s.own(t, name); err != nil {
+			return nil, err
+		}
 		if rate := s.getenv("CRMETL_SANDBOX_RATE"); rate != "" {
 			t.conn.Settings["rate"] = rate
 		}
@@ -210,6 +226,31 @@ func (s *session) connect(t *target, rate float64) (connectors.Conn, error) {
 	return conn, nil
 }
 
+// own adds what the user has set for the connection and a simulator leaves open, such as a profile; never a secret, nor
+// where the real vendor is.
+func (s *session) own(t *target, name string) error {
+	file, err := s.configFile()
+	if err != nil {
+		return err
+	}
+	for _, k := range t.vendor.AllKeys() {
+		if _, given := t.conn.Settings[k.Name]; given || k.Secret || k.Name == "rate" || k.Name == "timeout" || strings.HasSuffix(k.Name, "_url") {
+			continue
+		}
+		value := file.Plain(name, k.Name)
+		if env := s.getenv(t.vendor.EnvName(k.Name)); name == t.vendor.Name && env != "" {
+			value = env
+		}
+		if value == "" {
+			value = k.Default
+		}
+		if value != "" {
+			t.conn.Settings[k.Name] = value
+		}
+	}
+	return nil
+}
+
 // connRate is how many requests a second the connection allows; 0 means that there is no limit.
 func connRate(t *target) float64 {
 	if rate, err := strconv.ParseFloat(t.conn.Settings["rate"], 64); err == nil {
@@ -231,14 +272,26 @@ type ready interface {
 	Ready(ctx context.Context) error
 }
 
-// prove gets the connection's credentials. What is wrong with them is found before the first row; a vendor that is
-// merely down leaves a run that can be resumed.
-func (s *session) prove(ctx context.Context, conn connectors.Conn, t *target) error {
-	r, ok := conn.(ready)
-	if !ok {
-		return nil
+// preparer is what a connection may offer to check an import against what only the account can tell, such as its
+// custom fields.
+type preparer interface {
+	Prepare(ctx context.Context, object string, load schema.Load) error
+}
+
+// prove gets the connection's credentials and checks the import against the account. What is wrong is found before the
+// first row; a vendor that is merely down leaves a run that can be resumed.
+func (s *session) prove(ctx context.Context, conn connectors.Conn, t *target, load schema.Load) error {
+	var err error
+	if r, ok := conn.(ready); ok {
+		err = r.Ready(ctx)
 	}
-	err := r.Ready(ctx)
+	if p, ok := conn.(preparer); ok && err == nil {
+		err = p.Prepare(ctx, t.object.Name, load)
+		var call *api.Error
+		if err != nil && !errors.As(err, &call) && ctx.Err() == nil && !errors.Is(err, api.ErrStopped) {
+			return usage(err)
+		}
+	}
 	var e *api.Error
 	if err == nil || errors.As(err, &e) && e.Stops() && (e.Class == api.Transient || e.Class == api.Limited) && !unknownHost(err) {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/crmetl/crmetl/connectors"
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/internal/report"
 	"github.com/crmetl/crmetl/mappings"
 	"github.com/crmetl/crmetl/pipeline"
@@ -25,11 +27,11 @@ import (
 
 // exportFlags are the options of `crmetl export`.
 type exportFlags struct {
-	mapping, columns, sort, search, since, id string
-	format, delimiter, runDir                 string
-	filters                                   []string
-	expand, raw                               bool
-	rate                                      float64
+	mapping, columns, sort, since, id string
+	format, delimiter, runDir         string
+	filters, search                   []string
+	expand, raw                       bool
+	rate                              float64
 }
 
 func (a *app) exportCommand() *cobra.Command {
@@ -51,7 +53,7 @@ off is an error.`,
 	fs.StringArrayVar(&f.filters, "filter", nil, "`NAME=VALUE` that the vendor filters by (repeatable)")
 	fs.StringVar(&f.sort, "sort", "", "`FIELD[:desc]` that the vendor sorts by")
 	fs.BoolVar(&f.expand, "expand", false, "ask for related records in full, where the vendor offers that")
-	fs.StringVar(&f.search, "search", "", "only what the vendor finds for this `TERM`")
+	fs.StringArrayVar(&f.search, "search", nil, "only what the vendor finds for this `TERM` (repeatable where the vendor has no list)")
 	fs.StringVar(&f.since, "since", "", "only what changed since this `DATE`, or since the last export (last)")
 	fs.StringVar(&f.id, "id", "", "only the record with this `ID`")
 	fs.StringVar(&f.format, "format", "", "the file's format: csv, tsv, xlsx or jsonl (default: by its name)")
@@ -64,8 +66,11 @@ off is an error.`,
 
 // query turns the flags into what is asked of the vendor, checked against what the object offers.
 func (a *app) query(t *target, f *exportFlags) (schema.Query, error) {
-	q := schema.Query{ID: f.id, Search: f.search, Expand: f.expand, Raw: f.raw, Warn: func(s string) { a.warn("%s", s) }}
+	q := schema.Query{ID: f.id, Terms: f.search, Expand: f.expand, Raw: f.raw, Warn: func(s string) { a.warn("%s", s) }}
 	e := t.object.Export
+	if len(f.search) > 0 {
+		q.Search = f.search[0]
+	}
 	if !e.Any() {
 		return q, usagef("%s offers no way to export %s", t.vendor.Title, t.object.Name)
 	}
@@ -75,13 +80,19 @@ func (a *app) query(t *target, f *exportFlags) (schema.Query, error) {
 	if f.expand && !e.Expand {
 		return q, usagef("--expand: %s offers no related records of %s", t.vendor.Title, t.object.Name)
 	}
-	if f.id != "" && f.search != "" {
+	if f.id != "" && len(f.search) > 0 {
 		return q, usagef("--id and --search do not go together")
 	}
-	if f.search != "" && !e.Search {
+	if len(f.search) > 0 && !e.Search {
 		return q, usagef("--search: %s offers no search of %s", t.vendor.Title, t.object.Name)
 	}
-	if f.id == "" && f.search == "" && !e.All {
+	if len(f.search) > 1 && !e.Terms {
+		return q, usagef("--search: %s takes one term", t.name)
+	}
+	if slices.Contains(f.search, "") {
+		return q, usagef("--search: the term is empty")
+	}
+	if f.id == "" && len(f.search) == 0 && !e.All {
 		return q, usagef("%s can't list all %s; use --search TERM", t.vendor.Title, t.object.Name)
 	}
 	for _, c := range f.filters {
@@ -102,6 +113,13 @@ func (a *app) query(t *target, f *exportFlags) (schema.Query, error) {
 		if order != "" && order != "desc" && order != "asc" {
 			return q, usagef("--sort %q: it is FIELD or FIELD:desc", f.sort)
 		}
+		if !slices.Contains(e.Sorts, field) {
+			hint := ""
+			if n := near.Name(field, e.Sorts); n != "" {
+				hint = fmt.Sprintf("did you mean --sort %s?", n)
+			}
+			return q, hinted(exitUsage, fmt.Errorf("--sort %s: %s can be sorted by %s", field, t.name, strings.Join(e.Sorts, ", ")), hint)
+		}
 		q.Sort, q.Desc = field, order == "desc"
 	}
 	return q, nil
@@ -114,7 +132,7 @@ type lastExport struct {
 }
 
 func (s *session) lastExportFile(t *target, account string, f *exportFlags) string {
-	sum := blake3.Sum256([]byte(strings.Join([]string{t.vendor.Name, account, t.object.Name, f.search, strings.Join(f.filters, "\x00")}, "\x01")))
+	sum := blake3.Sum256([]byte(strings.Join([]string{t.vendor.Name, account, t.object.Name, strings.Join(f.search, "\x00"), strings.Join(f.filters, "\x00")}, "\x01")))
 	return filepath.Join(s.stateDir, "exports", fmt.Sprintf("%x.json", sum[:12]))
 }
 

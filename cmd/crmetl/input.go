@@ -70,6 +70,7 @@ type mapFlags struct {
 	mapping, mode, key, blank string
 	defaults                  []string
 	attachments               string
+	own                       map[string]*bool // the objects' own flags
 }
 
 func (f *mapFlags) register(fs *pflag.FlagSet) {
@@ -78,6 +79,16 @@ func (f *mapFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.key, "key", "", "the `FIELD` that upsert matches on")
 	fs.StringVar(&f.blank, "blank", "", "what an empty cell means: omit (leave the field alone), clear or reject")
 	fs.StringArrayVar(&f.defaults, "default", nil, "`FIELD=VALUE` for records that have none (repeatable)")
+	f.own = map[string]*bool{}
+	for _, v := range vendors() {
+		for _, o := range v.Objects {
+			for _, x := range o.Options {
+				if f.own[x.Name] == nil {
+					f.own[x.Name] = fs.Bool(x.Name, false, fmt.Sprintf("%s/%s: %s", v.Name, o.Name, x.Doc))
+				}
+			}
+		}
+	}
 	fs.StringVar(&f.attachments, "attachments", "", "the `DIR` that paths of attached files are looked up in")
 }
 
@@ -227,12 +238,41 @@ func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags,
 		}
 		return nil, hinted(exitUsage, fmt.Errorf("--key %s: no column is mapped to that field", r.key), hint)
 	}
-	r.load = schema.Load{Mode: r.mode, Key: r.key, Header: r.program.Header(), Attachments: f.attachments}
+	r.load = schema.Load{Mode: r.mode, Key: r.key, Header: r.program.Header(), Attachments: f.attachments, Warn: func(s string) { a.warn("%s", s) }}
+	if r.load.Options, err = f.optionsFor(t, r.mode); err != nil {
+		return nil, err
+	}
 	r.steps = []pipeline.Step{r.program, checker}
-	if t.via.CheckFiles != nil {
-		r.steps = append(r.steps, t.via.CheckFiles(r.load))
+	if t.via.Check != nil {
+		step, err := t.via.Check(t.object.Name, r.load)
+		if err != nil {
+			return nil, usage(err)
+		}
+		if step != nil {
+			r.steps = append(r.steps, step)
+		}
 	}
 	return r, nil
+}
+
+// optionsFor returns the object's own options that are set, and refuses those of other objects: they would be ignored in
+// silence.
+func (f *mapFlags) optionsFor(t *target, mode schema.Mode) (map[string]bool, error) {
+	on := map[string]bool{}
+	for _, name := range sortedKeys(f.own) {
+		if !*f.own[name] {
+			continue
+		}
+		x, ok := t.object.Option(name)
+		if !ok {
+			return nil, usagef("--%s means nothing for %s", name, t.name)
+		}
+		if len(x.Modes) > 0 && !slices.Contains(x.Modes, mode) {
+			return nil, usagef("--%s means nothing for mode %s", name, mode)
+		}
+		on[name] = true
+	}
+	return on, nil
 }
 
 // sameTarget reports whether a mapping's target means t: the same words, or the vendor's own name and the object.

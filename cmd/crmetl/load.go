@@ -280,7 +280,7 @@ func (l *loading) run(ctx context.Context) error {
 	if err := l.look(ctx); err != nil {
 		return err
 	}
-	down := l.session.prove(ctx, l.conn, t)
+	down := l.session.prove(ctx, l.conn, t, l.recipe.load)
 	var e *exitError
 	if errors.As(down, &e) {
 		return down

@@ -108,7 +108,7 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 		return a.planBroken(err)
 	}
 	s.records = fc.Requests
-	fc.Requests = s.requests(t.object, f.batchSize)
+	fc.Requests = s.requests(re, f.batchSize)
 	fc.Rate = a.rateOf(t, f.rate)
 	if fc.Rate > 0 {
 		fc.Needs = float64(fc.Requests) / fc.Rate

@@ -13,7 +13,6 @@ import (
 	"github.com/crmetl/crmetl/internal/report"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
-	"github.com/crmetl/crmetl/schema"
 )
 
 // survey is what one pass over a file learns before the first row is sent: how many rows would go, where groups end,
@@ -98,8 +97,8 @@ func (s *survey) grouping(r *recipe) *pipeline.Grouping {
 }
 
 // requests is how many calls the records take.
-func (s *survey) requests(o *schema.Object, batch int) int64 {
-	n := int64(max(o.MaxBatch, 1))
+func (s *survey) requests(r *recipe, batch int) int64 {
+	n := int64(r.target.object.BatchFor(r.mode, r.load.Options))
 	if batch > 0 {
 		n = min(n, int64(batch))
 	}

@@ -14,10 +14,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -29,8 +29,7 @@ type Conn struct {
 	now     func() time.Time
 	sleep   func(context.Context, time.Duration) error
 	zones   zones
-	dated   atomic.Bool  // the vendor's answers say what time it is there
-	skew    atomic.Int64 // how far the vendor's clock is behind ours at most, in seconds, as its answers tell
+	clock   delivery.Clock
 }
 
 // Open prepares a connection; it makes no call.
@@ -76,9 +75,8 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connection %s: %w", conn.Name, err)
 	}
-	behind := func(d time.Duration) { c.behind(d) }
 	c.creds = &credentials{client: c.api, username: username, password: password, method: method, activation: activation,
-		behind: behind,
+		behind: c.clock.Behind,
 		store:  api.NewTokenStore(env, base.Host, c.account, password),
 		now:    func() time.Time { return c.now() },
 		sleep:  func(ctx context.Context, d time.Duration) error { return c.sleep(ctx, d) },
@@ -191,10 +189,10 @@ func (c *Conn) read(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.observe(answer.Header)
+	c.clock.Observe(answer.Header, c.now())
 	body := bytes.TrimSpace(bytes.TrimPrefix(answer.Body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 || body[0] != '{' || !json.Valid(body) {
-		return nil, &api.Error{Op: r.Op, Class: api.Protocol, Status: answer.Status, Message: "the answer is no JSON object: " + excerpt(body)}
+		return nil, &api.Error{Op: r.Op, Class: api.Protocol, Status: answer.Status, Message: "the answer is no JSON object: " + delivery.Excerpt(body)}
 	}
 	return body, nil
 }
@@ -219,18 +217,9 @@ func message(body []byte) string {
 				return o.Message
 			}
 			if len(raw) > 2 && (raw[0] == '[' || raw[0] == '{') {
-				return excerpt(raw)
+				return delivery.Excerpt(raw)
 			}
 		}
 	}
-	return excerpt(body)
-}
-
-// excerpt shows the beginning of an answer on one line.
-func excerpt(body []byte) string {
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), 400)]), "")), " ")
-	if len(s) > 200 {
-		s = s[:200] + "…"
-	}
-	return strings.ToValidUTF8(s, "")
+	return delivery.Excerpt(body)
 }

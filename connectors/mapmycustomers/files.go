@@ -126,10 +126,12 @@ func appendFile(dst []byte, folder, name string) ([]byte, error) {
 	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), b.Bytes()), '"'), nil
 }
 
-// CheckFiles returns the step that refuses rows whose attachment is missing, outside of the attachments folder, too
-// large or of the wrong kind, before anything is sent. It looks at a file's size and first bytes only, and does
-// nothing for rows without an attachment.
-func CheckFiles(load schema.Load) pipeline.Step { return fileCheck{load.Attachments} }
+// Check returns the step that refuses rows whose attachment is missing, outside of the attachments folder, too large or
+// of the wrong kind, before anything is sent. It looks at a file's size and first bytes only, and does nothing for rows
+// without an attachment.
+func Check(_ string, load schema.Load) (pipeline.Step, error) {
+	return fileCheck{load.Attachments}, nil
+}
 
 type fileCheck struct{ folder string }
 

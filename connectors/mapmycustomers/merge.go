@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -49,7 +50,7 @@ func (m *mergeCheck) begin(ctx context.Context, s *customerSink, id string) (aft
 	tells := slices.ContainsFunc(rest, func(f schema.Field) bool { return f.Type != schema.Enum && norm(&f, before[f.Name]) != "" })
 	if err != nil || !tells {
 		m.mu.Unlock()
-		if isNotFound(err) || err == nil {
+		if delivery.IsNotFound(err) || err == nil {
 			return pass, nil // it has nothing to lose
 		}
 		return nil, err
@@ -76,7 +77,7 @@ func (m *mergeCheck) begin(ctx context.Context, s *customerSink, id string) (aft
 			return nil
 		}
 		err = s.putBack(ctx, row, id, lost, before)
-		s.halt(err)
+		s.Halt(err)
 		return err
 	}, nil
 }
@@ -124,14 +125,14 @@ func (s *customerSink) putBack(ctx context.Context, row *record.Row, id string, 
 		return &api.Error{Op: "PUT " + customerPath(id), Class: api.Setup, Message: why + "; these values must be entered again: " + string(body) + "; " + hint}
 	}
 	res, err := s.call(ctx, http.MethodPut, customerPath(id), append(body, '}'), true, row)
-	if err == nil && res.verdict != taken {
-		err = res.err
+	if err == nil && res.Verdict != delivery.Taken {
+		err = res.Err
 	}
 	if err != nil {
 		return fmt.Errorf("%s; putting them back went wrong as well: %w", why, err)
 	}
-	row.Accept(updated, id)
-	if err := s.settle(res, "what the first update emptied was put back", row); err != nil {
+	row.Accept(delivery.Updated, id)
+	if err := s.Settle(res, "what the first update emptied was put back", row); err != nil {
 		return err
 	}
 	return &api.Error{Op: "PUT " + customerPath(id), Class: api.Setup, Message: why + "; they were put back; " + hint}

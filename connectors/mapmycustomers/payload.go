@@ -9,6 +9,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -213,19 +214,10 @@ func (l *layout) printRemote(r *remote) uint64 {
 	return l.print(func(i int) record.Value { return r.values[i] })
 }
 
-// likeness is how a record of the vendor compares with a row.
-type likeness uint8
-
-const (
-	different likeness = iota
-	near               // all that was sent is there, but more than a blank field explains
-	same
-)
-
 // compare holds a record of the vendor against what a row sends. Fields that the vendor does not return do not
 // count. With created, the row made the record: a text that the row leaves out is blank there too.
-func (l *layout) compare(row *record.Row, r *remote, created bool) likeness {
-	result, told := same, false
+func (l *layout) compare(row *record.Row, r *remote, created bool) delivery.Likeness {
+	result, told := delivery.Same, false
 	for i := range l.fields {
 		f := l.fields[i].field
 		if f.Type == schema.File || r.values[i].Kind() == record.Absent {
@@ -237,19 +229,19 @@ func (l *layout) compare(row *record.Row, r *remote, created bool) likeness {
 			switch f.Type {
 			case schema.Text, schema.Email, schema.Phone:
 				if created && have != "" {
-					result = near
+					result = delivery.Near
 				}
 			}
 			continue
 		}
 		want := norm(f, v)
 		if want != have && !(f.Name == "notes" && want != "" && strings.Contains(have, want)) {
-			return different
+			return delivery.Different
 		}
 		told = told || want != ""
 	}
 	if !told {
-		return different
+		return delivery.Different
 	}
 	return result
 }

@@ -5,21 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
+	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
-)
-
-// Actions of accepted rows.
-const (
-	created  = "created"
-	updated  = "updated"
-	deleted  = "deleted"
-	replaced = "replaced"
 )
 
 // Sink starts an import. With Load.DryRun nothing that changes anything is sent: rows are accepted with the action
@@ -29,28 +21,24 @@ func (c *Conn) Sink(ctx context.Context, object string, load schema.Load, ledger
 	if err != nil {
 		return nil, err
 	}
-	k := newCourier(c, load, ledger)
+	k := delivery.NewCourier(c.api, load, ledger, c.now, c.sleep)
+	k.Observe = c.answered
 	if object != customers {
-		return &wholes{courier: k, layout: l}, nil
+		return &wholes{Courier: k, conn: c, layout: l}, nil
 	}
-	s := &customerSink{courier: k, layout: l, twins: newTwins(), ids: map[string]struct{}{}}
+	s := &customerSink{Maker: delivery.NewMaker(k, &c.clock, "customer"), conn: c, layout: l}
 	if _, ok := l.byName["notes"]; ok && l.load.Mode != schema.Create && l.load.Mode != schema.Delete {
-		k.warn("the field notes is mapped: each update adds one more note to its customer")
+		k.Warn("the field notes is mapped: each update adds one more note to its customer")
 	}
 	return s, nil
 }
 
 // customerSink loads customers, a call a row. It is safe for many goroutines.
 type customerSink struct {
-	*courier
+	*delivery.Maker
+	conn   *Conn
 	layout *layout
-
-	rows  locks // rows that can't be told apart at the vendor are sent one after the other
-	keys  locks // as are rows with one key
-	twins *twins
-
-	mu  sync.Mutex
-	ids map[string]struct{} // of customers created in this process
+	keys   delivery.Locks // rows with one key are sent one after the other
 
 	building sync.Mutex
 	index    *index // of what the vendor has, if it is needed
@@ -60,7 +48,7 @@ type customerSink struct {
 
 // Write sends the open rows of a batch one by one.
 func (s *customerSink) Write(ctx context.Context, b *record.Batch) error {
-	if err := s.layout.fits(b); err != nil {
+	if err := delivery.Fits(b, s.layout.header); err != nil {
 		return err
 	}
 	for i := range b.Rows {
@@ -81,12 +69,17 @@ func (s *customerSink) Commit(context.Context) error { return nil }
 // Close does nothing: what was sent can't be taken back here.
 func (s *customerSink) Close() error { return nil }
 
-// fits checks that a batch has the fields that the run was set up for.
-func (l *layout) fits(b *record.Batch) error {
-	if b.Header == l.header || slices.Equal(b.Header.Names(), l.header.Names()) {
-		return nil
-	}
-	return fmt.Errorf("rows with the fields %s came to a run for %s", strings.Join(b.Header.Names(), ", "), strings.Join(l.header.Names(), ", "))
+// answered notes that the vendor has taken the token of a call, and what time it is there.
+func (c *Conn) answered(h http.Header) {
+	c.clock.Observe(h, c.now())
+	c.creds.good.Store(c.creds.last.Load())
+}
+
+// call makes a call that changes something for rows.
+func (s *customerSink) call(ctx context.Context, method, path string, body []byte, idempotent bool, row *record.Row) (delivery.Result, error) {
+	r := s.conn.request(method, path, body)
+	r.Idempotent = idempotent
+	return s.Call(ctx, r, row)
 }
 
 func (s *customerSink) write(ctx context.Context, row *record.Row) error {
@@ -123,119 +116,12 @@ func (s *customerSink) rowID(row *record.Row) (string, bool) {
 
 func customerPath(id string) string { return "/customers/" + url.PathEscape(id) }
 
-// held ends the way of a row in doubt if the user wants such rows left alone.
-func (s *customerSink) held(row *record.Row) (bool, error) {
-	if row.Fate != record.Doubt || s.load.Unsure != schema.Hold {
-		return false, nil
-	}
-	return true, s.unsure(result{}, "an earlier attempt sent it and its outcome is not known; it was left alone, as asked", row)
-}
-
-// create sends a new customer. Rows that the vendor can't tell apart go one after the other, so that at most one of
-// them is in doubt at a time.
+// create sends a new customer.
 func (s *customerSink) create(ctx context.Context, row *record.Row) error {
-	if s.load.DryRun {
+	if s.Load.DryRun {
 		return s.plan(row, "create", false)
 	}
-	print := s.layout.printRow(row)
-	release, err := s.rows.take(ctx, print)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if held, err := s.held(row); held || err != nil {
-		return err
-	}
-	if row.Fate == record.Doubt && s.load.Unsure == schema.Check {
-		found, err := s.find(ctx, row, print, s.load.Started)
-		if err != nil {
-			return err
-		}
-		if done, err := s.conclude(result{}, found, row, print); done || err != nil {
-			return err
-		}
-	}
-	return s.post(ctx, row, print, func(res result) (finding, error) { return s.find(ctx, row, print, res.since) })
-}
-
-// maxSends is how often a create is sent when each time its outcome is unknown and a lookup says that it was not
-// applied.
-const maxSends = 4
-
-// post sends a create until its outcome is known; find looks for it at the vendor.
-func (s *customerSink) post(ctx context.Context, row *record.Row, print uint64, find func(result) (finding, error)) error {
-	body, _, err := s.layout.customer(nil, row, true)
-	if err != nil {
-		return s.unfit(row, err)
-	}
-	try := s.try()
-	defer try.end()
-	for sends := 1; ; sends++ {
-		try.send()
-		res, err := s.call(ctx, http.MethodPost, "/customers", body, false, row)
-		if err != nil {
-			return err
-		}
-		switch res.verdict {
-		case refused:
-			return s.reject(res, row)
-		case taken:
-			id := identifier(res.header.Get("Location"), res.body)
-			s.made(row, id, print, res)
-			return s.settle(res, res.note()+" "+mark(print), row)
-		}
-		if s.load.Unsure == schema.Hold {
-			s.twins.maybe(print)
-			return s.unsure(res, "the call broke off and its outcome is not known: "+res.err.Error(), row)
-		}
-		if s.load.Unsure == schema.Check {
-			found, err := find(res)
-			if err != nil {
-				s.halt(err)
-				return err
-			}
-			if done, err := s.conclude(res, found, row, print); done || err != nil {
-				return err
-			}
-		}
-		if sends == maxSends {
-			switch {
-			case s.load.Unsure == schema.Resend:
-				s.halt(res.err)
-			case try.poison():
-				return s.poison(res, sends, row)
-			}
-			return res.err
-		}
-		try.fail()
-		if err := s.pause(ctx, sends); err != nil {
-			s.halt(err)
-			return err
-		}
-	}
-}
-
-// made notes that a row has its customer.
-func (s *customerSink) made(row *record.Row, id string, print uint64, res result) {
-	row.Accept(created, id)
-	if id != "" {
-		s.mu.Lock()
-		s.ids[id] = struct{}{}
-		s.mu.Unlock()
-	}
-	s.twins.add(print, res.since, s.conn.now())
-}
-
-// unfit rejects a row whose payload can't be made. A row in doubt was sent once, with a payload that could be made.
-func (s *customerSink) unfit(row *record.Row, err error) error {
-	was := row.Fate
-	for _, p := range record.ProblemsOf(err) {
-		row.Reject(p)
-	}
-	if was == record.Doubt {
-		return s.settle(result{}, "refused before it was sent again: "+err.Error(), row)
-	}
-	return nil
+	return s.Create(ctx, s.creation(ctx, row))
 }
 
 // plan tells what would become of a row.
@@ -243,7 +129,7 @@ func (s *customerSink) plan(row *record.Row, action string, update bool) error {
 	if action != "delete" {
 		_, sent, err := s.layout.payload(nil, row, false, update)
 		if err != nil {
-			return s.unfit(row, err)
+			return s.Unfit(err, row)
 		}
 		if sent == 0 && update {
 			row.Fate = record.Unchanged
@@ -257,7 +143,7 @@ func (s *customerSink) plan(row *record.Row, action string, update bool) error {
 // update changes an existing customer: the fields that the row has, and no other.
 func (s *customerSink) update(ctx context.Context, row *record.Row, id string) error {
 	row.ID = id
-	if s.load.ChangedOnly && row.Fate == record.Pending {
+	if s.Load.ChangedOnly && row.Fate == record.Pending {
 		ix, err := s.indexed(ctx)
 		if err != nil {
 			return err
@@ -268,23 +154,23 @@ func (s *customerSink) update(ctx context.Context, row *record.Row, id string) e
 		}
 		defer ix.forget(id)
 	}
-	if s.load.DryRun {
+	if s.Load.DryRun {
 		return s.plan(row, "update", true)
 	}
-	if held, err := s.held(row); held || err != nil {
+	if held, err := s.Held(row); held || err != nil {
 		return err
 	}
 	body, sent, err := s.layout.payload(nil, row, false, true)
 	if err != nil {
-		return s.unfit(row, err)
+		return s.Unfit(err, row)
 	}
 	if sent == 0 {
 		row.Fate = record.Unchanged
 		return nil
 	}
 	note := s.layout.addsNote(row)
-	if row.Fate == record.Doubt && note && s.load.Unsure == schema.Check {
-		return s.verify(ctx, row, id, result{since: s.load.Started})
+	if row.Fate == record.Doubt && note && s.Load.Unsure == schema.Check {
+		return s.verify(ctx, row, id, delivery.Result{Since: s.Load.Started})
 	}
 	after, err := s.merge.begin(ctx, s, id)
 	if err != nil {
@@ -293,13 +179,13 @@ func (s *customerSink) update(ctx context.Context, row *record.Row, id string) e
 	res, err := s.call(ctx, http.MethodPut, customerPath(id), body, !note, row)
 	if err == nil {
 		switch {
-		case res.verdict == refused:
-			err = s.reject(res, row)
-		case res.verdict == taken:
-			row.Accept(updated, id)
-			err = s.settle(res, res.note(), row)
-		case s.load.Unsure == schema.Hold || s.load.Unsure == schema.Resend && note:
-			err = s.unsure(res, "the call broke off and its outcome is not known: "+res.err.Error(), row)
+		case res.Verdict == delivery.Refused:
+			err = s.Reject(res, row)
+		case res.Verdict == delivery.Taken:
+			row.Accept(delivery.Updated, id)
+			err = s.Settle(res, res.Note(), row)
+		case s.Load.Unsure == schema.Hold || s.Load.Unsure == schema.Resend && note:
+			err = s.Unsure(res, "the call broke off and its outcome is not known: "+res.Err.Error(), row)
 		default:
 			err = s.verify(ctx, row, id, res)
 		}
@@ -308,32 +194,32 @@ func (s *customerSink) update(ctx context.Context, row *record.Row, id string) e
 }
 
 // verify finds out whether an update that adds a note was applied, by reading the customer.
-func (s *customerSink) verify(ctx context.Context, row *record.Row, id string, res result) error {
+func (s *customerSink) verify(ctx context.Context, row *record.Row, id string, res delivery.Result) error {
 	r, ok, err := s.get(ctx, id)
 	if err != nil {
-		s.halt(err)
+		s.Halt(err)
 		return err
 	}
 	if !ok {
-		res.problem = record.Problem{Field: "id", Rule: "not_found", Message: fmt.Sprintf("there is no customer %s any more", id)}
-		return s.reject(res, row)
+		res.Problem = record.Problem{Field: "id", Rule: "not_found", Message: fmt.Sprintf("there is no customer %s any more", id)}
+		return s.Reject(res, row)
 	}
 	at, dated := s.conn.when(r.updated)
-	if s.layout.compare(row, &r, false) == same && (!dated || !at.Before(s.conn.earliest(res.since))) {
-		row.Accept(updated, id)
-		return s.settle(res, "the customer was read: it has all that was sent", row)
+	if s.layout.compare(row, &r, false) == delivery.Same && (!dated || !at.Before(s.conn.clock.Earliest(res.Since))) {
+		row.Accept(delivery.Updated, id)
+		return s.Settle(res, "the customer was read: it has all that was sent", row)
 	}
 	why := fmt.Sprintf("the update of %s broke off, and the customer does not show that it was applied", id)
-	if res.err != nil {
-		why += "; the last failure: " + res.err.Error()
+	if res.Err != nil {
+		why += "; the last failure: " + res.Err.Error()
 	}
-	return s.unsure(res, why, row)
+	return s.Unsure(res, why, row)
 }
 
 // get reads one customer; ok is false if there is none.
 func (s *customerSink) get(ctx context.Context, id string) (r remote, ok bool, err error) {
 	body, err := s.conn.read(ctx, customerPath(id))
-	if isNotFound(err) {
+	if delivery.IsNotFound(err) {
 		return r, false, nil
 	}
 	if err == nil {
@@ -345,10 +231,10 @@ func (s *customerSink) get(ctx context.Context, id string) (r remote, ok bool, e
 // delete removes a customer. One that is gone already after a first attempt was deleted by that attempt.
 func (s *customerSink) delete(ctx context.Context, row *record.Row, id string) error {
 	row.ID = id
-	if s.load.DryRun {
+	if s.Load.DryRun {
 		return s.plan(row, "delete", false)
 	}
-	if held, err := s.held(row); held || err != nil {
+	if held, err := s.Held(row); held || err != nil {
 		return err
 	}
 	res, err := s.call(ctx, http.MethodDelete, customerPath(id), nil, true, row)
@@ -356,21 +242,21 @@ func (s *customerSink) delete(ctx context.Context, row *record.Row, id string) e
 		return err
 	}
 	switch {
-	case res.verdict == refused && res.problem.Rule == "not_found" && (row.Fate == record.Doubt || res.repeated()):
-		row.Accept(deleted, id)
-		return s.settle(res, "404: an earlier attempt deleted it", row)
-	case res.verdict == refused:
-		return s.reject(res, row)
-	case res.verdict == unknown:
+	case res.Verdict == delivery.Refused && res.Problem.Rule == "not_found" && (row.Fate == record.Doubt || res.Repeated()):
+		row.Accept(delivery.Deleted, id)
+		return s.Settle(res, "404: an earlier attempt deleted it", row)
+	case res.Verdict == delivery.Refused:
+		return s.Reject(res, row)
+	case res.Verdict == delivery.Unknown:
 		_, there, err := s.get(ctx, id)
 		if err != nil {
-			s.halt(err)
+			s.Halt(err)
 			return err
 		}
 		if there {
-			return s.unsure(res, "the answer to the deletion could not be understood, and the customer is still there: "+res.err.Error(), row)
+			return s.Unsure(res, "the answer to the deletion could not be understood, and the customer is still there: "+res.Err.Error(), row)
 		}
 	}
-	row.Accept(deleted, id)
-	return s.settle(res, res.note(), row)
+	row.Accept(delivery.Deleted, id)
+	return s.Settle(res, res.Note(), row)
 }

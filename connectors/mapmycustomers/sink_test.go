@@ -450,7 +450,11 @@ func TestFiles(t *testing.T) {
 		lines = append(lines, "A|"+name)
 	}
 	b := table("name|file", append(lines, "A|-")...)
-	if err := CheckFiles(schema.Load{Attachments: folder}).Apply(b); err != nil {
+	step, err := Check(customers, schema.Load{Attachments: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := step.Apply(b); err != nil {
 		t.Fatal(err)
 	}
 	for i, fate := range fates(b) {

@@ -98,7 +98,7 @@ func (c *Conn) open(ctx context.Context, s *source, path string) error {
 	if err != nil {
 		return err
 	}
-	c.observe(stream.Header)
+	c.clock.Observe(stream.Header, c.now())
 	s.open("GET "+path, stream)
 	s.close = stream.Close
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -57,7 +58,7 @@ func (s *customerSink) build(ctx context.Context) (*index, error) {
 					ix.add(key, strings.Clone(r.id))
 				}
 			}
-			if s.load.ChangedOnly {
+			if s.Load.ChangedOnly {
 				ix.keep(s.layout, &r)
 			}
 			return nil
@@ -66,7 +67,7 @@ func (s *customerSink) build(ctx context.Context) (*index, error) {
 		if err == nil || try == 3 || !errors.As(err, &known) || known.Class != api.Transient && known.Class != api.Protocol {
 			return ix, err
 		}
-		if err := s.conn.sleep(ctx, lookupWaits[1]); err != nil {
+		if err := s.Sleep(ctx, delivery.LookupWaits()[1]); err != nil {
 			return nil, err
 		}
 	}
@@ -160,7 +161,7 @@ func (s *customerSink) upsert(ctx context.Context, row *record.Row) error {
 		}
 		return s.update(ctx, row, id)
 	}
-	release, err := s.keys.take(ctx, xxh3.HashString(key))
+	release, err := s.keys.Take(ctx, xxh3.HashString(key))
 	if err != nil {
 		return err
 	}
@@ -171,41 +172,41 @@ func (s *customerSink) upsert(ctx context.Context, row *record.Row) error {
 	}
 	id, known, several := ix.lookup(key)
 	if len(several) > 0 {
-		row.Reject(record.Problem{Field: l.keyOf.Name, Rule: "ambiguous", Message: "more than one customer has it: " + list(several)})
+		row.Reject(record.Problem{Field: l.keyOf.Name, Rule: "ambiguous", Message: "more than one customer has it: " + s.List(several)})
 		return nil
 	}
-	if held, err := s.held(row); held || err != nil {
+	if held, err := s.Held(row); held || err != nil {
 		return err
 	}
-	doubt := row.Fate == record.Doubt && s.load.Unsure == schema.Check
-	if !known && doubt || known && id == "" && !s.load.DryRun {
+	doubt := row.Fate == record.Doubt && s.Load.Unsure == schema.Check
+	if !known && doubt || known && id == "" && !s.Load.DryRun {
 		f, err := s.findKey(ctx, row, key)
 		if err != nil {
 			return err
 		}
 		switch {
-		case f.answer == unclear:
-			return s.unsettled(row, doubt, f.note)
-		case f.answer == absent && known:
+		case f.Answer == delivery.Unclear:
+			return s.unsettled(row, doubt, f.Note)
+		case f.Answer == delivery.Absent && known:
 			if f, err = s.relist(ctx, key); err != nil {
 				return err
 			}
-			if f.answer != present {
-				return s.unsettled(row, doubt, f.note)
+			if f.Answer != delivery.Present {
+				return s.unsettled(row, doubt, f.Note)
 			}
 		}
-		if id, known = f.id, f.answer == present; known {
+		if id, known = f.ID, f.Answer == delivery.Present; known {
 			ix.add(key, id)
 		}
 	}
 	if known {
 		return s.change(ctx, ix, row, id, doubt)
 	}
-	if s.load.DryRun {
+	if s.Load.DryRun {
 		ix.add(key, "")
 		return s.plan(row, "create", false)
 	}
-	err = s.post(ctx, row, l.printRow(row), func(_ result) (finding, error) { return s.findKey(ctx, row, key) })
+	err = s.Post(ctx, s.creation(ctx, row), func(delivery.Result) (delivery.Finding, error) { return s.findKey(ctx, row, key) })
 	if row.Fate == record.Accepted {
 		ix.add(key, row.ID)
 	}
@@ -213,25 +214,25 @@ func (s *customerSink) upsert(ctx context.Context, row *record.Row) error {
 }
 
 // relist reads the whole list again, for a customer that was made in this run and that a search does not find.
-func (s *customerSink) relist(ctx context.Context, key string) (finding, error) {
+func (s *customerSink) relist(ctx context.Context, key string) (delivery.Finding, error) {
 	fresh, err := s.build(ctx)
 	if err != nil {
-		return finding{}, err
+		return delivery.Finding{}, err
 	}
 	id, known, several := fresh.lookup(key)
 	switch {
 	case len(several) > 0:
-		return finding{answer: unclear, note: "more than one customer has it: " + list(several)}, nil
+		return delivery.Finding{Answer: delivery.Unclear, Note: "more than one customer has it: " + s.List(several)}, nil
 	case !known:
-		return finding{answer: absent, note: "an earlier row of this file has the same " + s.layout.keyOf.Name + ", and the vendor does not list its customer yet; import this row again later"}, nil
+		return delivery.Finding{Answer: delivery.Absent, Note: "an earlier row of this file has the same " + s.layout.keyOf.Name + ", and the vendor does not list its customer yet; import this row again later"}, nil
 	}
-	return finding{answer: present, id: id}, nil
+	return delivery.Finding{Answer: delivery.Present, ID: id}, nil
 }
 
 // unsettled ends a row whose customer could not be told: unsure if it may have been sent, refused if it was not.
 func (s *customerSink) unsettled(row *record.Row, sent bool, why string) error {
 	if sent {
-		return s.unsure(result{}, "an earlier attempt sent it; "+why, row)
+		return s.Unsure(delivery.Result{}, "an earlier attempt sent it; "+why, row)
 	}
 	row.Reject(record.Problem{Field: s.layout.keyOf.Name, Rule: "ambiguous", Message: why})
 	return nil
@@ -244,13 +245,13 @@ func (s *customerSink) change(ctx context.Context, ix *index, row *record.Row, i
 		if err != nil {
 			return err
 		}
-		if ok && s.layout.compare(row, &r, false) == same {
-			action := updated
-			if at, dated := s.conn.when(r.created); dated && !at.Before(s.conn.earliest(s.load.Started)) {
-				action = created
+		if ok && s.layout.compare(row, &r, false) == delivery.Same {
+			action := delivery.Updated
+			if at, dated := s.conn.when(r.created); dated && !at.Before(s.conn.clock.Earliest(s.Load.Started)) {
+				action = delivery.Created
 			}
 			row.Accept(action, id)
-			return s.settle(result{}, fmt.Sprintf("customer %s has all that was sent", id), row)
+			return s.Settle(delivery.Result{}, fmt.Sprintf("customer %s has all that was sent", id), row)
 		}
 	}
 	defer ix.forget(id)

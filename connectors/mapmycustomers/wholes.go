@@ -11,6 +11,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -32,9 +33,10 @@ func (e *Unconfirmed) NeedsYes() string { return e.Difference }
 // wholes loads records that are made of several rows: routes, and the one list of groups or of labels. It is safe for
 // many goroutines.
 type wholes struct {
-	*courier
+	*delivery.Courier
+	conn   *Conn
 	layout *layout
-	names  locks
+	names  delivery.Locks
 
 	mu   sync.Mutex
 	sent bool           // the list of groups or labels was sent
@@ -43,27 +45,13 @@ type wholes struct {
 
 // Write sends the open records of a batch.
 func (s *wholes) Write(ctx context.Context, b *record.Batch) error {
-	if err := s.layout.fits(b); err != nil {
+	if err := delivery.Fits(b, s.layout.header); err != nil {
 		return err
 	}
 	if s.layout.object.Name == routes {
-		for i := 0; i < len(b.Rows); {
-			n := 1
-			for i+n < len(b.Rows) && b.Rows[i].Group != 0 && b.Rows[i+n].Group == b.Rows[i].Group {
-				n++
-			}
-			rows, err := open(b.Rows[i : i+n])
-			if err == nil && len(rows) > 0 {
-				err = s.route(ctx, rows)
-			}
-			if err != nil {
-				return err
-			}
-			i += n
-		}
-		return nil
+		return delivery.EachRecord(b, func(rows []*record.Row) error { return s.route(ctx, rows) })
 	}
-	rows, err := open(b.Rows)
+	rows, err := delivery.Whole(b.Rows)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -81,121 +69,51 @@ func (s *wholes) Write(ctx context.Context, b *record.Batch) error {
 	return s.labels(ctx, rows)
 }
 
-// open returns the rows of a record that are to be sent. If one was refused, or the fate of one is known already, the
-// others are no whole record any more.
-func open(all []record.Row) ([]*record.Row, error) {
-	var rows []*record.Row
-	var bad *record.Row
-	for i := range all {
-		switch row := &all[i]; {
-		case row.Fate.Open():
-			rows = append(rows, row)
-		case row.Fate != record.Skipped:
-			bad = row
-		}
-	}
-	if bad == nil || len(rows) == 0 {
-		return rows, nil
-	}
-	if bad.Fate != record.Rejected {
-		return nil, fmt.Errorf("row %d: it belongs to one record with row %d, which is %s already", rows[0].Num, bad.Num, bad.Fate)
-	}
-	for _, row := range rows {
-		row.Reject(record.Problem{Rule: "group", Message: fmt.Sprintf("row %d of the same record was refused, and a record is sent whole or not at all", bad.Num)})
-	}
-	return nil, nil
-}
-
 // Commit does nothing: every call stands by itself.
 func (s *wholes) Commit(context.Context) error { return nil }
 
 // Close does nothing: what was sent can't be taken back here.
 func (s *wholes) Close() error { return nil }
 
-func accept(rows []*record.Row, action, id string) {
-	for _, row := range rows {
-		row.Accept(action, id)
-	}
-}
-
-func refuse(rows []*record.Row, p record.Problem) {
-	for _, row := range rows {
-		row.Reject(p)
-	}
-}
-
-// doubtful reports whether an earlier attempt may have sent the rows.
-func doubtful(rows []*record.Row) bool {
-	return slices.ContainsFunc(rows, func(r *record.Row) bool { return r.Fate == record.Doubt })
-}
-
 // route creates one route. The vendor returns no id; after a lost answer the list of routes tells.
 func (s *wholes) route(ctx context.Context, rows []*record.Row) error {
 	r, problems := s.layout.route(rows)
 	if len(problems) > 0 {
 		for _, p := range problems {
-			refuse(rows, p)
+			delivery.Refuse(rows, p)
 		}
 		return nil
 	}
-	if s.load.DryRun {
-		accept(rows, "would create", "")
+	if s.Load.DryRun {
+		delivery.Accept(rows, "would create", "")
 		return nil
 	}
 	body := r.append(nil)
 	print := xxh3.Hash(body)
-	release, err := s.names.take(ctx, xxh3.HashString(r.name))
+	release, err := s.names.Take(ctx, xxh3.HashString(r.name))
 	if err != nil {
 		return err
 	}
 	defer release()
-	if doubtful(rows) {
-		if s.load.Unsure == schema.Hold {
-			return s.unsure(result{}, "an earlier attempt sent it and its outcome is not known; it was left alone, as asked", rows...)
-		}
-		if s.load.Unsure == schema.Check {
-			if done, err := s.checkRoute(ctx, result{since: s.load.Started}, r, print, rows); done || err != nil {
-				return err
-			}
-		}
+	if held, err := s.Held(rows...); held || err != nil {
+		return err
 	}
-	try := s.try()
-	defer try.end()
-	for sends := 1; ; sends++ {
-		try.send()
-		res, err := s.call(ctx, http.MethodPost, "/routes", body, false, rows...)
-		if err != nil {
+	if delivery.Doubtful(rows) && s.Load.Unsure == schema.Check {
+		if done, err := s.checkRoute(ctx, delivery.Result{Since: s.Load.Started}, r, print, rows); done || err != nil {
 			return err
 		}
-		switch {
-		case res.verdict == refused:
-			return s.reject(res, rows...)
-		case res.verdict == taken:
+	}
+	return s.Make(ctx, delivery.Once{
+		Rows: rows, Mark: delivery.Mark(print),
+		Send: func() (delivery.Result, error) {
+			return s.Call(ctx, s.conn.request(http.MethodPost, "/routes", body), rows...)
+		},
+		Taken: func(res delivery.Result) {
 			s.count(print)
-			accept(rows, created, identifier(res.header.Get("Location"), res.body))
-			return s.settle(res, res.note()+" "+mark(print), rows...)
-		case s.load.Unsure == schema.Hold:
-			return s.unsure(res, "the call broke off and its outcome is not known: "+res.err.Error(), rows...)
-		case s.load.Unsure == schema.Check:
-			if done, err := s.checkRoute(ctx, res, r, print, rows); done || err != nil {
-				return err
-			}
-		}
-		if sends == maxSends {
-			switch {
-			case s.load.Unsure == schema.Resend:
-				s.halt(res.err)
-			case try.poison():
-				return s.poison(res, sends, rows...)
-			}
-			return res.err
-		}
-		try.fail()
-		if err := s.pause(ctx, sends); err != nil {
-			s.halt(err)
-			return err
-		}
-	}
+			delivery.Accept(rows, delivery.Created, identifier(res.Header.Get("Location"), res.Body))
+		},
+		Check: func(res delivery.Result) (bool, error) { return s.checkRoute(ctx, res, r, print, rows) },
+	})
 }
 
 func (s *wholes) count(print uint64) {
@@ -209,22 +127,23 @@ func (s *wholes) count(print uint64) {
 
 // checkRoute looks for a route that may have been made. It shows points and not customers, so that only its name and
 // the number of its points can be compared. done is false if the route is to be sent (again).
-func (s *wholes) checkRoute(ctx context.Context, res result, r route, print uint64, rows []*record.Row) (done bool, err error) {
+func (s *wholes) checkRoute(ctx context.Context, res delivery.Result, r route, print uint64, rows []*record.Row) (done bool, err error) {
 	s.mu.Lock()
 	others := int64(s.made[print])
 	s.mu.Unlock()
-	ledger, counts := s.ledger.(counter)
+	ledger, counts := s.Ledger.(delivery.Counter)
 	if counts {
-		if others, err = ledger.Noted(mark(print)); err != nil {
+		if others, err = ledger.Noted(delivery.Mark(print)); err != nil {
 			return false, err
 		}
 		others /= int64(len(rows))
 	}
-	since := res.since
+	since := res.Since
 	if others > 0 {
-		since = s.load.Started
+		since = s.Load.Started
 	}
 	var ids []string
+	waits := delivery.LookupWaits()
 	for try := 0; ; try++ {
 		ids = ids[:0]
 		near := 0
@@ -233,7 +152,7 @@ func (s *wholes) checkRoute(ctx context.Context, res result, r route, print uint
 			if err != nil || strings.TrimSpace(x.routeName) != r.name {
 				return err
 			}
-			if at, dated := s.conn.when(x.created); dated && at.Before(s.conn.earliest(since)) {
+			if at, dated := s.conn.when(x.created); dated && at.Before(s.conn.clock.Earliest(since)) {
 				return nil
 			}
 			if x.points != len(r.ids) {
@@ -244,28 +163,28 @@ func (s *wholes) checkRoute(ctx context.Context, res result, r route, print uint
 			return nil
 		})
 		if err != nil {
-			s.halt(err)
+			s.Halt(err)
 			return false, err
 		}
 		switch {
-		case int64(len(ids)) == others+1 && near == 0 && (counts || !doubtful(rows)):
+		case int64(len(ids)) == others+1 && near == 0 && (counts || !delivery.Doubtful(rows)):
 			id := ""
 			if len(ids) == 1 {
 				id = ids[0]
 			}
 			s.count(print)
-			accept(rows, created, id)
-			return true, s.settle(res, "the list of routes has it "+mark(print), rows...)
-		case try < len(lookupWaits):
-			if err := s.conn.sleep(ctx, lookupWaits[try]); err != nil {
-				s.halt(err)
+			delivery.Accept(rows, delivery.Created, id)
+			return true, s.Settle(res, "the list of routes has it "+delivery.Mark(print), rows...)
+		case try < len(waits):
+			if err := s.Sleep(ctx, waits[try]); err != nil {
+				s.Halt(err)
 				return false, err
 			}
 			continue
 		case int64(len(ids)) == others && near == 0:
-			return false, s.undo(res, "the list of routes does not have it")
+			return false, s.Undo(res, "the list of routes does not have it")
 		}
-		return true, s.unsure(res, fmt.Sprintf("it was sent and the answer was lost; there are %d routes of that name that may be it, of which %d are other rows'", len(ids)+near, others), rows...)
+		return true, s.Unsure(res, fmt.Sprintf("it was sent and the answer was lost; there are %d routes of that name that may be it, of which %d are other rows'", len(ids)+near, others), rows...)
 	}
 }
 
@@ -273,7 +192,7 @@ func (s *wholes) checkRoute(ctx context.Context, res result, r route, print uint
 func (s *wholes) groups(ctx context.Context, rows []*record.Row) error {
 	want := s.layout.groupNames(rows)
 	if len(want) == 0 {
-		refuse(rows, record.Problem{Field: "group", Rule: "required", Message: "no group is named; an empty list would remove all groups"})
+		delivery.Refuse(rows, record.Problem{Field: "group", Rule: "required", Message: "no group is named; an empty list would remove all groups"})
 		return nil
 	}
 	u, err := s.conn.user(ctx)
@@ -282,13 +201,13 @@ func (s *wholes) groups(ctx context.Context, rows []*record.Row) error {
 	}
 	d := compareGroups(u.Groups, want)
 	for _, c := range d.cases {
-		s.warn("%s", c)
+		s.Warn("%s", c)
 	}
 	if len(want) < len(rows) {
-		s.warn("%d groups stand twice in the file; each is sent once", len(rows)-len(want))
+		s.Warn("%d groups stand twice in the file; each is sent once", len(rows)-len(want))
 	}
 	if n, err := u.NumGroups.Int64(); err == nil && n > 0 && int64(len(want)) > n {
-		s.warn("%d groups are more than the %d that the account seems to allow", len(want), n)
+		s.Warn("%d groups are more than the %d that the account seems to allow", len(want), n)
 	}
 	var missing []string
 	for _, g := range u.RequiredGroups {
@@ -297,20 +216,20 @@ func (s *wholes) groups(ctx context.Context, rows []*record.Row) error {
 		}
 	}
 	if len(missing) > 0 {
-		refuse(rows, record.Problem{Field: "group", Rule: "required", Message: "the account requires " + strings.Join(missing, ", ") + ", which the file would remove; add it"})
+		delivery.Refuse(rows, record.Problem{Field: "group", Rule: "required", Message: "the account requires " + strings.Join(missing, ", ") + ", which the file would remove; add it"})
 		return s.settleDoubt(rows)
 	}
 	if slices.Equal(u.Groups, want) {
-		if doubtful(rows) {
-			accept(rows, replaced, "")
-			return s.settle(result{}, "the account has exactly these groups", rows...)
+		if delivery.Doubtful(rows) {
+			delivery.Accept(rows, delivery.Replaced, "")
+			return s.Settle(delivery.Result{}, "the account has exactly these groups", rows...)
 		}
 		for _, row := range rows {
 			row.Fate = record.Unchanged
 		}
 		return nil
 	}
-	return s.put(ctx, "/user/groups", appendGroups(nil, want), "replace", replaced, d.String(), rows)
+	return s.put(ctx, "/user/groups", appendGroups(nil, want), "replace", delivery.Replaced, d.String(), rows)
 }
 
 // labels sets the labels of the custom fields.
@@ -331,40 +250,42 @@ func (s *wholes) labels(ctx context.Context, rows []*record.Row) error {
 	for _, x := range list {
 		fmt.Fprintf(&b, "\n  custom%d  %s", x.slot, x.name)
 	}
-	return s.put(ctx, "/user/customfields", appendLabels(nil, list), "update", updated, b.String(), rows)
+	return s.put(ctx, "/user/customfields", appendLabels(nil, list), "update", delivery.Updated, b.String(), rows)
 }
 
 // settleDoubt tells the ledger of rows that were refused without a call; those that were in doubt are known to it.
 func (s *wholes) settleDoubt(rows []*record.Row) error {
-	return s.settle(result{}, "refused before it was sent", rows...)
+	return s.Settle(delivery.Result{}, "refused before it was sent", rows...)
 }
 
 // put sends a list that replaces another one. Sending it twice does what sending it once does.
 func (s *wholes) put(ctx context.Context, path string, body []byte, would, action, difference string, rows []*record.Row) error {
-	if s.load.DryRun {
-		s.warn("%s", difference)
-		accept(rows, "would "+would, "")
+	if s.Load.DryRun {
+		s.Warn("%s", difference)
+		delivery.Accept(rows, "would "+would, "")
 		return nil
 	}
-	if !s.load.Yes {
+	if !s.Load.Yes {
 		return &Unconfirmed{Object: s.layout.object.Name, Difference: difference}
 	}
-	s.warn("%s", difference)
-	if doubtful(rows) && s.load.Unsure == schema.Hold {
-		return s.unsure(result{}, "an earlier attempt sent it and its outcome is not known; it was left alone, as asked", rows...)
+	s.Warn("%s", difference)
+	if held, err := s.Held(rows...); held || err != nil {
+		return err
 	}
-	res, err := s.call(ctx, http.MethodPut, path, body, true, rows...)
+	call := s.conn.request(http.MethodPut, path, body)
+	call.Idempotent = true
+	res, err := s.Call(ctx, call, rows...)
 	if err != nil {
 		return err
 	}
-	switch res.verdict {
-	case refused:
-		return s.reject(res, rows...)
-	case unknown:
-		return s.unsure(res, "the answer could not be understood: "+res.err.Error(), rows...)
+	switch res.Verdict {
+	case delivery.Refused:
+		return s.Reject(res, rows...)
+	case delivery.Unknown:
+		return s.Unsure(res, "the answer could not be understood: "+res.Err.Error(), rows...)
 	}
-	accept(rows, action, "")
-	return s.settle(res, res.note(), rows...)
+	delivery.Accept(rows, action, "")
+	return s.Settle(res, res.Note(), rows...)
 }
 
 // groupChange is how one list of groups differs from another.

@@ -530,6 +530,11 @@ func (f *Faults) Knobs(vendor string) []Knob {
 	return out
 }
 
+// Without returns the faults without a setting, for a simulator that does not have it. The counters are shared.
+func (f *Faults) Without(k Knob) *Faults {
+	return &Faults{text: f.text, rules: f.rules, knobs: slices.DeleteFunc(slices.Clone(f.knobs), func(x Knob) bool { return x == k })}
+}
+
 // FaultState is one rule with what it has seen so far.
 type FaultState struct {
 	Rule  string `json:"rule"`

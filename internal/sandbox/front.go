@@ -327,10 +327,20 @@ func (s *Store) Kinds() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.kinds)), func(name string) bool { return len(s.kinds[name].index) == 0 })
 }
 
-// UnknownKnob is the error of a setting that a simulator does not have.
-//
-// names are the settings it has of its own.
+// UnknownKnobError is the error of a setting that a simulator does not have.
+type UnknownKnobError struct {
+	Vendor string
+	Knob   Knob
+	Names  []string // the settings that it has
+}
+
+// Error names the settings that there are.
+func (e *UnknownKnobError) Error() string {
+	return fmt.Sprintf("set %s=%s: the %s sandbox has no setting %q; it has %s (another sandbox's setting is written VENDOR.NAME)",
+		e.Knob.Name, e.Knob.Value, e.Vendor, e.Knob.Name, strings.Join(e.Names, ", "))
+}
+
+// UnknownKnob is the error of a setting that a simulator does not have. names are the settings it has of its own.
 func UnknownKnob(vendor string, k Knob, names []string) error {
-	return fmt.Errorf("set %s=%s: the %s sandbox has no setting %q; it has %s (another sandbox's setting is written VENDOR.NAME)",
-		k.Name, k.Value, vendor, k.Name, strings.Join(append(names, knobClock), ", "))
+	return &UnknownKnobError{vendor, k, append(slices.Clone(names), knobClock)}
 }
