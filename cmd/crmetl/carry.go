@@ -132,11 +132,16 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 	if l.flags.batchSize > 0 {
 		o.BatchSize = min(o.BatchSize, l.flags.batchSize)
 	}
+	var alike sameness
 	o.Retire = func(b *record.Batch) error {
 		if err := rec.Retire(b); err != nil {
 			return err
 		}
 		c := rec.Counts()
+		if alike.add(b); !l.resume && l.flags.maxErrors == "" && alike.stops() && over == nil {
+			over = &stopError{reason: "max_errors", err: fmt.Errorf("the vendor refuses every row for the same reason (%d so far): %s; if it is the rows all the same, crmetl resume sends the others", alike.n, alike.text)}
+			halt.stop()
+		}
 		p.show(c)
 		read.Store(r.BytesRead())
 		if limit >= 0 && c.Rejected-before > limit && over == nil {
@@ -157,6 +162,60 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 		err = l.unchanged()
 	}
 	return err
+}
+
+// sameness watches whether the vendor refuses every row for one reason: then it is the mapping, the account or the
+// connection that is wrong, and not the rows.
+type sameness struct {
+	n     int // rows that were sent and refused
+	text  string
+	key   string
+	mixed bool // a row was taken, or refused for another reason
+}
+
+// maxAlike is how many rows are refused before the run stops.
+const maxAlike = 50
+
+func (s *sameness) stops() bool { return !s.mixed && s.n >= maxAlike }
+
+func (s *sameness) add(b *record.Batch) {
+	for i := range b.Rows {
+		row := &b.Rows[i]
+		switch row.Fate {
+		case record.Accepted, record.Unchanged, record.Unsure:
+			s.mixed = true
+		case record.Rejected:
+			ps := record.ProblemsOf(row.Err)
+			if len(ps) == 0 || ps[0].Rule != "vendor" {
+				continue // refused before it was sent
+			}
+			key := ps[0].Field + "\x00" + wordsOf(ps[0].Message)
+			if s.n == 0 {
+				s.key, s.text = key, ps[0].String()
+			}
+			s.n++
+			s.mixed = s.mixed || key != s.key
+		}
+	}
+}
+
+// wordsOf is what messages about different rows have in common: what is quoted, and digits, are the row's own.
+func wordsOf(message string) string {
+	var b strings.Builder
+	quote := rune(0)
+	for _, r := range message {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '"' || r == '`':
+			quote = r
+		case r < '0' || r > '9':
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // halt is a channel that closes when another one does, or earlier.
