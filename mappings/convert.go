@@ -43,6 +43,8 @@ func converterOf(f *schema.Field, exact bool) converter {
 		return toList
 	case schema.JSON:
 		return toJSON
+	case schema.Pairs:
+		return transforms.PairsOf
 	case schema.Text, schema.Email, schema.File:
 		return toText
 	}

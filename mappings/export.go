@@ -42,7 +42,7 @@ func CompileExport(m *Mapping, columns []string, from *record.Header, obj *schem
 	if len(chosen) == 0 && len(c.problems) == 0 {
 		c.add(place{}, "add columns: {column of the file: field}", "the mapping names no columns for an export")
 	}
-	p := &Program{in: from, groupCell: -1}
+	p := &Program{in: from, groupCell: -1, export: true}
 	var names []string
 	seen := map[string]bool{}
 	for _, col := range chosen {

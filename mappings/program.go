@@ -19,6 +19,7 @@ type Program struct {
 	steps   []step
 	unread  []string // columns of the file that no field comes from
 	columns []string // parallel to header: the column that a field comes from, "" if there is none
+	export  bool     // cells come from a vendor, not from a file
 
 	skip *transforms.Expression
 
@@ -101,6 +102,9 @@ func (p *Program) Apply(b *record.Batch) error {
 			row.Values = nil
 			continue
 		}
+		if !p.export {
+			in = bare(b, in)
+		}
 		row.Values = b.Cells(len(p.steps))
 		if p.skip != nil {
 			skip, err := p.skip.True(in)
@@ -119,6 +123,26 @@ func (p *Program) Apply(b *record.Batch) error {
 	}
 	b.Header = p.header
 	return nil
+}
+
+// bare takes the apostrophes away that an export put before texts which spreadsheets would run as formulas. The cells as
+// they were read stay as they are.
+func bare(b *record.Batch, in []record.Value) []record.Value {
+	out := in
+	for i, v := range in {
+		s := v.Text()
+		if len(s) < 2 || s[0] != '\'' || v.Kind() != record.Text {
+			continue
+		}
+		if t := record.Bare(s); len(t) != len(s) {
+			if &out[0] == &in[0] {
+				out = b.Cells(len(in))
+				copy(out, in)
+			}
+			out[i] = record.TextOf(t)
+		}
+	}
+	return out
 }
 
 // refuse adds a problem to a row. A refusal with a rule of its own goes by that rule.

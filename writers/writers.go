@@ -23,6 +23,7 @@ type Options struct {
 	Format    string                                               // csv, tsv, xlsx, jsonl; "" = by the name (also under .gz, .zst)
 	Delimiter string                                               // csv: one character, or \t, tab; "" = comma
 	BOM       bool                                                 // csv, tsv: begin with a byte order mark, for Excel
+	Guard     bool                                                 // csv, tsv: keep spreadsheets from running texts as formulas
 	Raw       bool                                                 // jsonl: the first cell of each row is JSON, a line of its own
 	Nested    bool                                                 // jsonl: dots in names are nesting
 	Record    func(dst []byte, rows []*record.Row) ([]byte, error) // jsonl: renders each record, one row or the rows of a group
@@ -132,7 +133,7 @@ func (w *writer) Commit(ctx context.Context) error {
 func (w *writer) Close() error { return errors.Join(w.encoder.Close(), w.out.Close()) }
 
 func newCSV(out io.Writer, o Options) (encoder, error) {
-	c := csv.Options{Header: o.Header, Delimiter: o.Delimiter, BOM: o.BOM}
+	c := csv.Options{Header: o.Header, Delimiter: o.Delimiter, BOM: o.BOM, Guard: o.Guard}
 	if o.Format == "tsv" && c.Delimiter == "" {
 		c.Delimiter = "tab"
 	}

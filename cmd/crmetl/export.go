@@ -30,7 +30,7 @@ type exportFlags struct {
 	mapping, columns, sort, since, id string
 	format, delimiter, runDir         string
 	filters, search                   []string
-	expand, raw                       bool
+	expand, raw, rawCells             bool
 	rate                              float64
 }
 
@@ -59,6 +59,7 @@ off is an error.`,
 	fs.StringVar(&f.format, "format", "", "the file's format: csv, tsv, xlsx or jsonl (default: by its name)")
 	fs.StringVar(&f.delimiter, "delimiter", "", "the `CHARACTER` between cells of a CSV file (default: comma)")
 	fs.BoolVar(&f.raw, "raw", false, "write the vendor's own JSON, a record a line")
+	fs.BoolVar(&f.rawCells, "raw-cells", false, "leave CSV cells that a spreadsheet would run as formulas as they are (default: an apostrophe goes before them, which import takes away)")
 	fs.StringVar(&f.runDir, "run-dir", "", "the run's folder (default: crmetl-runs/RUN_ID)")
 	fs.Float64Var(&f.rate, "rate", 0, "requests a second, below the vendor's own limit")
 	return c
@@ -238,7 +239,7 @@ func (a *app) exportSteps(from *record.Header, t *target, file string, f *export
 		}
 		steps, header = append(steps, p), p.Header()
 	}
-	w, err := writers.Create(file, writers.Options{Format: f.format, Delimiter: f.delimiter, Raw: f.raw, Header: header, Sheet: t.object.Name, Stdout: a.stdout})
+	w, err := writers.Create(file, writers.Options{Format: f.format, Delimiter: f.delimiter, Raw: f.raw, Guard: !f.rawCells, Header: header, Sheet: t.object.Name, Stdout: a.stdout})
 	if err != nil {
 		return nil, nil, usage(err)
 	}

@@ -18,6 +18,7 @@ type Options struct {
 	Header    *record.Header // the columns; nil: those of the first batch
 	Delimiter string         // one character, or \t, tab; "" = comma
 	BOM       bool           // begin with a UTF-8 byte order mark
+	Guard     bool           // an apostrophe keeps spreadsheets from running a text as a formula: record.Guard
 }
 
 // Writer renders and writes rows. Values are written as record.Value.Cell gives them, lines end in LF.
@@ -102,7 +103,15 @@ func (w *Writer) render(b *record.Batch) (lines.Append, error) {
 			if i > 0 {
 				dst = append(dst, w.delim...)
 			}
-			dst = appendCell(dst, v.Cell(), w.delim, len(row.Values) == 1)
+			s := v.Cell()
+			if w.o.Guard && s != "" {
+				switch v.Kind() {
+				case record.Number, record.Bool, record.Date, record.DateTime, record.Time:
+				default:
+					s = record.Guard(s)
+				}
+			}
+			dst = appendCell(dst, s, w.delim, len(row.Values) == 1)
 		}
 		return append(dst, '\n'), nil
 	}, nil
