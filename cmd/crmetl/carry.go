@@ -436,6 +436,7 @@ func (l *loading) end(ctx context.Context, rec *report.Recorder, runErr error) e
 		code, said = exitStopped, err
 		sum.Status, sum.StopReason = report.Stopped, "disk"
 	}
+	l.page(l.dir, &sum)
 	if err := report.WriteSummary(l.dir, sum); err != nil {
 		said = errors.Join(said, err)
 		if code == exitOK || code == exitRejected {
@@ -452,6 +453,18 @@ func (l *loading) end(ctx context.Context, rec *report.Recorder, runErr error) e
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// page writes the report for a person. The run does not depend on it.
+func (a *app) page(dir string, sum *report.Summary) {
+	if err := report.WriteHTML(dir, *sum); err != nil {
+		a.warn("%v", err)
+		return
+	}
+	if sum.Files == nil {
+		sum.Files = map[string]string{}
+	}
+	sum.Files["report"] = filepath.Join(dir, report.HTMLFile)
 }
 
 // judge gives the summary its status and returns the exit code, and what is left to say.

@@ -302,6 +302,7 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 			code = e.code
 		}
 	}
+	x.page(dir, &sum)
 	if e := report.WriteSummary(dir, sum); e != nil && err == nil {
 		err, code = e, exitFailed
 	}

@@ -150,6 +150,9 @@ func nextSteps(s Summary, dir string) []string {
 			steps = append(steps, fmt.Sprintf("look them up at the vendor, or let `crmetl resume %s --unsure check` find out", run))
 		}
 	}
+	if page := s.Files["report"]; page != "" && s.Rows.Rejected+s.Rows.Unsure > 0 {
+		steps = append(steps, "the run on a page: "+page)
+	}
 	switch s.Status {
 	case Stopped, Interrupted:
 		why := map[string]string{
