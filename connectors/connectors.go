@@ -5,8 +5,14 @@ package connectors
 import (
 	"context"
 
+	"github.com/crmetl/crmetl/connectors/lunarsend"
+	lunarbox "github.com/crmetl/crmetl/connectors/lunarsend/sandbox"
 	"github.com/crmetl/crmetl/connectors/mapmycustomers"
 	mmcbox "github.com/crmetl/crmetl/connectors/mapmycustomers/sandbox"
+	"github.com/crmetl/crmetl/connectors/mappconnect"
+	mappbox "github.com/crmetl/crmetl/connectors/mappconnect/sandbox"
+	"github.com/crmetl/crmetl/connectors/mycrm"
+	mycrmbox "github.com/crmetl/crmetl/connectors/mycrm/sandbox"
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/sandbox"
 	"github.com/crmetl/crmetl/pipeline"
@@ -22,6 +28,27 @@ func All() []Connector {
 			Payloads: mapmycustomers.Payloads,
 			Check:    mapmycustomers.Check,
 			Sandbox:  mmcbox.New,
+		},
+		{
+			Schema:   mappconnect.Schema(),
+			Open:     func(c schema.Connection, env api.Env) (Conn, error) { return mappconnect.Open(c, env) },
+			Payloads: mappconnect.Payloads,
+			Check:    mappconnect.Check,
+			Sandbox:  mappbox.New,
+		},
+		{
+			Schema:   mycrm.Schema(),
+			Open:     func(c schema.Connection, env api.Env) (Conn, error) { return mycrm.Open(c, env) },
+			Payloads: mycrm.Payloads,
+			Check:    mycrm.Check,
+			Sandbox:  mycrmbox.New,
+		},
+		{
+			Schema:   lunarsend.Schema(),
+			Open:     func(c schema.Connection, env api.Env) (Conn, error) { return lunarsend.Open(c, env) },
+			Payloads: lunarsend.Payloads,
+			Check:    lunarsend.Check,
+			Sandbox:  lunarbox.New,
 		},
 	}
 }

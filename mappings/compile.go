@@ -3,6 +3,7 @@ package mappings
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -229,6 +230,10 @@ func (c *compiler) step(e *Entry, f *schema.Field) (step, bool) {
 				s.value = record.NullOf()
 			}
 		}
+	case e.Expr != "" && e.Optional && !c.hasAny(transforms.ExprColumns(e.Expr)):
+		if s.fallback == nil {
+			return s, false
+		}
 	case e.Expr != "":
 		s.expr = c.expression(e.Expr, e.pos("expr"), &e.expr, "field "+show(e.Field), false)
 	default:
@@ -256,6 +261,11 @@ func (c *compiler) step(e *Entry, f *schema.Field) (step, bool) {
 	}
 	c.lookups(&s, e)
 	return s, len(c.problems) == before
+}
+
+// hasAny reports whether the file has one of the columns.
+func (c *compiler) hasAny(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return c.origin.Index(name) >= 0 })
 }
 
 // constant converts a value that the mapping itself gives; where that fails, the mapping is wrong.

@@ -306,4 +306,19 @@ func TestOptional(t *testing.T) {
 	if diff := cmp.Diff([]string{"spare"}, p.Unread()); diff != "" {
 		t.Error(diff)
 	}
+	// An optional expression of columns that the file lacks fills nothing, not even an emptied field.
+	m = mustParse(t, "blank: clear\nfields:\n  email: m\n  notes: {expr: 'row?.[\"a\"] + row?.[\"b\"]', optional: true}\n  source: {expr: 'row?.[\"s\"]', optional: true, default: web}\n")
+	for columns, want := range map[string]string{"m": "[email source]", "m a": "[email notes source]"} {
+		p, err := Compile(m, header(t, strings.Fields(columns)...), obj, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(p.Header().Names()); got != want {
+			t.Errorf("a file of %s fills %s, want %s", columns, got, want)
+		}
+	}
+	m = mustParse(t, "fields: {email: m, notes: {expr: 'row[\"a\"]'}}")
+	if _, err := Compile(m, header(t, "m"), obj, Options{}); err == nil || !strings.Contains(err.Error(), "unknown column") {
+		t.Error(err)
+	}
 }

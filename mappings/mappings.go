@@ -49,7 +49,7 @@ type Entry struct {
 	Otherwise Otherwise // what happens to a value that Map does not name
 	Default   *record.Value
 	Blank     Blank // "" is the mapping's
-	Optional  bool  // the file may lack the columns, and the mode may lack the field
+	Optional  bool  // the file may lack the columns, also all those of Expr, and the mode may lack the field
 
 	at     map[string]place // of the entry's keys; "" is the field's name
 	cols   []place          // of Columns

@@ -60,7 +60,8 @@ type machine struct {
 }
 
 // CompileExpr compiles an expression over the columns of a row. condition says that it must give true or false.
-// Columns are named by constant texts, so that a wrong name is found here; the error is an *ExprError.
+// Columns are named by constant texts, so that a wrong name is found here; the error is an *ExprError. A column that the
+// file may lack is row?.["Name"], which is then an empty text.
 func CompileExpr(source string, header *record.Header, condition bool) (*Expression, error) {
 	tree, err := parser.Parse(source)
 	if err != nil {
@@ -148,6 +149,11 @@ func (l *lookup) Visit(node *ast.Node) {
 			return
 		}
 		cell := l.header.Index(name.Value)
+		if cell < 0 && n.Optional { // row?.["Name"]
+			ast.Patch(node, &ast.StringNode{})
+			(*node).SetLocation(n.Location())
+			return
+		}
 		if cell < 0 {
 			l.refuse(n.Property, fmt.Sprintf("unknown column %s", Quote(name.Value)), near.Name(name.Value, l.header.Names()))
 			return

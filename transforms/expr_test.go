@@ -30,6 +30,8 @@ func TestExpression(t *testing.T) {
 		{`row.Agent`, text("Ada"), ""},
 		{`row["Größe \"m²\""]`, text("80"), ""},
 		{`row["Agent"] == "Ada" ? nil : "x"`, record.Value{}, ""},
+		{`row?.["Agent"] + row?.["Assistant"] + "."`, text("Ada."), ""}, // a column that the file may lack
+		{`trim(row?.["Assistant"]) != "" ? "x" : row?.["Deputy"]`, text(""), ""},
 		{`int(row["Budget"]) * 2 + 1`, number("2401"), ""},
 		{`float(row["Budget"]) / 1000`, number("1.2"), ""},
 		{`row["Budget"] in ["1200", "1300"]`, yes, ""},

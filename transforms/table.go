@@ -186,6 +186,16 @@ var table = []Transform{
 		},
 	},
 	{
+		Name: "pairs", Args: "lenient", New: newPairs,
+		Doc: "reads names and values, as JSON or with single quotes; lenient lets apostrophes stand inside texts",
+		Examples: []Example{
+			{In: text("{'size': 'M', 'price': 5}"), Out: record.Of(record.JSON, `{"size":"M","price":5}`)},
+			{In: text(`{"a":"b"}`), Out: record.Of(record.JSON, `{"a":"b"}`)}, {In: text(""), Out: text("")},
+			{In: text("{'name':'O'Brien'}"), Error: "character 12"},
+			{Args: One("lenient"), In: text("{'name':'O'Brien'}"), Out: record.Of(record.JSON, `{"name":"O'Brien"}`)},
+		},
+	},
+	{
 		Name: "join", Args: `", "`, Doc: "makes one text of a list", New: newJoin,
 		Examples: []Example{{Args: One(", "), In: list("a", "b"), Out: text("a, b")}, {Args: One(", "), In: text("a"), Out: text("a")}},
 	},

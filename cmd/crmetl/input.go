@@ -186,13 +186,9 @@ func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags,
 			return nil, hinted(exitUsage, err, "write a mapping: crmetl mapping init FILE "+t.name)
 		}
 	}
-	defaults := map[string]string{}
-	for _, d := range f.defaults {
-		field, value, ok := strings.Cut(d, "=")
-		if !ok {
-			return nil, usagef("--default %q: it is FIELD=VALUE", d)
-		}
-		defaults[field] = value
+	defaults, err := parseDefaults(f.defaults)
+	if err != nil {
+		return nil, err
 	}
 	switch f.blank {
 	case "", "omit", "clear", "reject":
@@ -273,6 +269,19 @@ func (f *mapFlags) optionsFor(t *target, mode schema.Mode) (map[string]bool, err
 		on[name] = true
 	}
 	return on, nil
+}
+
+// parseDefaults reads FIELD=VALUE.
+func parseDefaults(given []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, d := range given {
+		field, value, ok := strings.Cut(d, "=")
+		if !ok {
+			return nil, usagef("--default %q: it is FIELD=VALUE", d)
+		}
+		out[field] = value
+	}
+	return out, nil
 }
 
 // sameTarget reports whether a mapping's target means t: the same words, or the vendor's own name and the object.

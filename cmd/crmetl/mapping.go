@@ -104,6 +104,7 @@ func firstRows(cmd *cobra.Command, r readers.Reader, n int) (rows [][]string, mo
 
 func (a *app) mappingCheck() *cobra.Command {
 	var rf readFlags
+	var given []string
 	c := &cobra.Command{
 		Use:     "check MAPPING [FILE]",
 		Short:   "Find every problem of a mapping, also against a file's columns",
@@ -143,7 +144,11 @@ func (a *app) mappingCheck() *cobra.Command {
 					return err
 				}
 			}
-			p, err := mappings.Compile(m, origin, t.object, mappings.Options{Mode: mode})
+			defaults, err := parseDefaults(given)
+			if err != nil {
+				return err
+			}
+			p, err := mappings.Compile(m, origin, t.object, mappings.Options{Mode: mode, Defaults: defaults})
 			if err != nil {
 				return usage(err)
 			}
@@ -152,6 +157,7 @@ func (a *app) mappingCheck() *cobra.Command {
 		},
 	}
 	rf.register(c.Flags())
+	c.Flags().StringArrayVar(&given, "default", nil, "`FIELD=VALUE` as the import will be given (repeatable)")
 	return c
 }
 
@@ -218,8 +224,12 @@ func (a *app) mappingList() *cobra.Command {
 			if a.json {
 				return a.printJSON(list)
 			}
+			name, target := 0, 0
 			for _, m := range list {
-				fmt.Fprintf(a.stdout, "%-32s %-28s %s\n", m.Name, m.Target, m.Doc)
+				name, target = max(name, len(m.Name)), max(target, len(m.Target))
+			}
+			for _, m := range list {
+				fmt.Fprintf(a.stdout, "%-*s  %-*s  %s\n", name, m.Name, target, m.Target, m.Doc)
 			}
 			return nil
 		},

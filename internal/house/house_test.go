@@ -42,7 +42,7 @@ var rooms = []room{
 	{"writers/*", []string{"record", "pipeline", "internal"}, "files know nothing of vendors, and siblings never import siblings"},
 	{"connectors", []string{"…", "schema", "pipeline", "internal/api", "internal/sandbox"}, "a switchboard knows its shelf"},
 	{"connectors/*/sandbox", []string{"record", "schema", "internal/sandbox"}, "a simulator never knows the client that it judges"},
-	{"connectors/*", []string{"record", "schema", "pipeline", "internal/api", "internal/delivery"}, "vendors know nothing of files, and siblings never import siblings"},
+	{"connectors/*", []string{"record", "schema", "pipeline", "internal/api", "internal/delivery", "internal/near"}, "vendors know nothing of files, and siblings never import siblings"},
 	{"internal/near", nil, "a leaf that everybody may use"},
 	{"internal/delivery", []string{"record", "schema", "pipeline", "internal/api"}, "what all sinks share knows no vendor"},
 	{"internal/api", nil, "calls over HTTP know nothing of what they carry"},

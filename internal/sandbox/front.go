@@ -156,15 +156,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.admin(w, r, rest)
 		return
 	}
-	f.mu.Lock()
-	at := f.Now().Add(f.offset)
-	a := f.Arrive(r, at)
-	if a.Paced {
-		f.counters.peak.arrive(at)
-	}
-	fault := f.faults.Next(r.Method, strings.TrimPrefix(path, f.Prefix))
-	f.mu.Unlock()
-
+	a, fault, at := f.take(r, path)
 	w.Header().Set("Date", at.UTC().Format(http.TimeFormat))
 	seen := &statusWriter{ResponseWriter: w}
 	whole := false
@@ -175,6 +167,18 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	fault.serve(seen, r, f.clock, a.Answer)
 	whole = true
+}
+
+// take makes up its mind about a request, one at a time.
+func (f *Front) take(r *http.Request, path string) (Arrival, Fault, time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := f.Now().Add(f.offset)
+	a := f.Arrive(r, at)
+	if a.Paced {
+		f.counters.peak.arrive(at)
+	}
+	return a, f.faults.Next(r.Method, strings.TrimPrefix(path, f.Prefix)), at
 }
 
 func (f *Front) count(c RequestCount) {

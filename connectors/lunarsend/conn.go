@@ -1,0 +1,246 @@
+// Package lunarsend connects to Lunar Send: its table of contacts, the sink that creates, edits, upserts and deletes
+// them, and the source that exports them. It speaks the legacy API of the vendor's document, which names no paths and
+// can't list contacts, and v2, as far as the vendor's later pages describe it. What the document leaves open is a
+// setting of the connection, and what can be found out from an answer is not taken on trust.
+package lunarsend
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/delivery"
+	"github.com/crmetl/crmetl/schema"
+)
+
+// Conn is one account at Lunar Send. Its methods are safe for many goroutines.
+type Conn struct {
+	api     *api.Client
+	set     settings
+	key     string
+	host    string
+	account string
+	now     func() time.Time
+	sleep   func(context.Context, time.Duration) error
+	clock   delivery.Clock
+}
+
+// settings say which API is spoken and how, where the document leaves it open.
+type settings struct {
+	v2         bool
+	create     string // paths
+	search     string
+	edit       string
+	delete     string
+	searchBy   string
+	deleteBy   string
+	deleteSet  bool // deleteBy was chosen by the user
+	naming     string
+	editable   []string // fields that an edit may change
+	compose    bool     // an edit sends first_name and last_name as name
+	phone      string
+	searchable []string // fields that a search takes
+}
+
+// defaults are the settings of a connection that sets nothing.
+func defaults() settings {
+	return settings{create: defaultPath, search: defaultPath, edit: defaultPath, delete: defaultPath, searchBy: inQuery, deleteBy: inBody,
+		naming: namingCamel, editable: strings.Split(defaultEditable, ","), phone: phoneString, searchable: createFields("id")}
+}
+
+// createFields are the fields that the document gives a new contact, and more.
+func createFields(more ...string) []string {
+	return append([]string{"email", "first_name", "last_name", "company", "phone", "job_title", "notes"}, more...)
+}
+
+// Open prepares a connection; it makes no call.
+func Open(conn schema.Connection, env api.Env) (*Conn, error) {
+	r := &reader{conn: conn}
+	key := strings.TrimSpace(conn.Settings[keyAPIKey])
+	if key == "" {
+		r.bad(errors.New("it has no api_key: set CRMETL_LUNARSEND_API_KEY, or api_key in the config file"))
+	}
+	set := r.settings()
+	base, err := url.Parse(strings.TrimRight(r.text(keyBaseURL, defaultBase), "/"))
+	if err != nil {
+		r.bad(fmt.Errorf("base_url: %w", err))
+		base = &url.URL{}
+	}
+	if set.v2 && !strings.HasSuffix(base.Path, "/v2") {
+		base = base.JoinPath("v2")
+	}
+	timeout, err := time.ParseDuration(r.text(keyTimeout, defaultTimeout))
+	if err != nil || timeout <= 0 {
+		r.bad(fmt.Errorf("timeout %q is no duration; write it like 30s", conn.Settings[keyTimeout]))
+	}
+	rate, err := strconv.ParseFloat(r.text(keyRate, strconv.Itoa(defaultRate)), 64)
+	if err != nil || !(rate > 0 && rate <= 1e6) {
+		r.bad(fmt.Errorf("rate %q is no number of requests a second above 0", conn.Settings[keyRate]))
+	}
+	if len(r.problems) > 0 {
+		return nil, errors.Join(r.problems...)
+	}
+	// Nothing but the key tells accounts apart, and it must not be shown.
+	sum := sha256.Sum256([]byte("lunarsend\x00" + key))
+	host := strings.ToLower(base.Host)
+	c := &Conn{set: set, key: key, host: host, account: host + "/" + hex.EncodeToString(sum[:6]), now: time.Now}
+	c.sleep = func(ctx context.Context, d time.Duration) error { return sleep(ctx, env.Stop, d) }
+	c.api, err = api.New(api.Config{Env: env, Vendor: "Lunar Send", Base: base, Account: c.account, Rate: rate, Timeout: timeout,
+		Secrets: []string{key}, Throttled: throttled, MaxAnswer: 64 << 20})
+	if err != nil {
+		return nil, fmt.Errorf("connection %s: %w", conn.Name, err)
+	}
+	return c, nil
+}
+
+// reader reads the settings of a connection and gathers what is wrong with them.
+type reader struct {
+	conn     schema.Connection
+	problems []error
+}
+
+func (r *reader) bad(err error) {
+	r.problems = append(r.problems, fmt.Errorf("connection %s: %w", r.conn.Name, err))
+}
+
+func (r *reader) text(key, def string) string {
+	if v := strings.TrimSpace(r.conn.Settings[key]); v != "" {
+		return v
+	}
+	return def
+}
+
+// oneOf reads a setting that is one of a few words, the first of them if it is not set.
+func (r *reader) oneOf(key string, words ...string) string {
+	v := strings.ToLower(r.text(key, words[0]))
+	if !slices.Contains(words, v) {
+		r.bad(fmt.Errorf("%s %q is none of %s", key, r.conn.Settings[key], strings.Join(words, ", ")))
+	}
+	return v
+}
+
+func (r *reader) path(key string) string {
+	p := r.text(key, defaultPath)
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	if strings.ContainsAny(p, "?#") {
+		r.bad(fmt.Errorf("%s %q is no path: it goes on with a query", key, p))
+	}
+	return strings.TrimRight(p, "/")
+}
+
+func (r *reader) settings() settings {
+	set := defaults()
+	set.v2 = r.oneOf(keyProfile, profileLegacy, profileV2) == profileV2
+	set.create, set.search, set.edit, set.delete = r.path(keyCreate), r.path(keySearch), r.path(keyEdit), r.path(keyDelete)
+	set.searchBy = r.oneOf(keySearchBy, inQuery, inBody, inBoth)
+	set.deleteBy = r.oneOf(keyDeleteBy, inBody, inQuery, inPath)
+	set.deleteSet = r.text(keyDeleteBy, "") != ""
+	set.naming = r.oneOf(keyNaming, namingCamel, namingSnake, inBoth)
+	set.compose = r.oneOf(keyCompose, "off", "on") == "on"
+	set.phone = r.oneOf(keyPhone, phoneString, phoneInteger, phoneAuto)
+	set.editable = nil
+	for name := range strings.SplitSeq(r.text(keyEditable, defaultEditable), ",") {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(createFields("name"), name) {
+			r.bad(fmt.Errorf("edit_fields names %q, which is none of %s", name, strings.Join(createFields("name"), ", ")))
+		}
+		set.editable = append(set.editable, name)
+	}
+	if set.v2 {
+		set.create, set.search, set.edit, set.delete = "/contacts", "/contacts/search", "/contacts", "/contacts"
+		set.editable = createFields("user_id")
+		set.compose = false
+	}
+	return set
+}
+
+// throttled reports whether an answer says that calls came too fast: besides 429, the vendor's page explains 500 with
+// "Rate limit exceeded".
+func throttled(r *api.Response) bool {
+	if r.Status < 500 {
+		return false
+	}
+	body := bytes.ToLower(r.Body)
+	for _, words := range []string{"rate limit", "rate_limit", "ratelimit", "too many requests", "too_many_requests"} {
+		if bytes.Contains(body, []byte(words)) {
+			return true
+		}
+	}
+	return false
+}
+
+func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-stop:
+		return api.ErrStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Account names the account: the host, and a hash of the key.
+func (c *Conn) Account() string { return c.account }
+
+// Stats counts the calls made so far.
+func (c *Conn) Stats() api.Stats { return c.api.Stats() }
+
+func (c *Conn) profile() string {
+	if c.set.v2 {
+		return profileV2
+	}
+	return profileLegacy
+}
+
+// Ready proves the key with a search, so that a wrong one is found before the first row.
+func (c *Conn) Ready(ctx context.Context) error {
+	_, err := c.try(ctx)
+	return err
+}
+
+// Ping searches for an address that nobody has, as the vendor has no call that says who we are.
+func (c *Conn) Ping(ctx context.Context) (string, error) {
+	note, err := c.try(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s takes the key (profile %s)%s", c.host, c.profile(), note), nil
+}
+
+// try makes a call that changes nothing. A refusal of what was searched for comes after the key was looked at.
+func (c *Conn) try(ctx context.Context) (note string, err error) {
+	var known *api.Error
+	hits, err := c.find(ctx, "email", "nobody@crmetl.invalid")
+	switch {
+	case err == nil && hits.missing:
+		return "; it answers 404, so that there is no such contact, or no such path", nil
+	case errors.As(err, &known) && (known.Class == api.Invalid || known.Class == api.Conflict || known.Class == api.Protocol):
+		return "; it did not understand the search: " + known.Message, nil
+	}
+	return "", err
+}
+
+// request prepares a call under the account's key. path is escaped.
+func (c *Conn) request(method, path string, query url.Values, body []byte) *api.Request {
+	return &api.Request{Op: method + " " + path, Method: method, Path: path, Query: query, Body: body,
+		Header: http.Header{"Content-Type": {"application/json"}}, Idempotent: method == http.MethodGet,
+		Authorize: func(_ context.Context, r *http.Request) error {
+			r.Header.Set("x-api-key", c.key)
+			return nil
+		}}
+}

@@ -1,0 +1,225 @@
+package mappconnect
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/crmetl/crmetl/schema"
+)
+
+// Values of settings that are words.
+const (
+	unitAuto  = "auto"
+	unitS     = "s"
+	unitMS    = "ms"
+	asString  = "string"
+	asNumber  = "number"
+	asBoolean = "boolean"
+	emptyNull = "null"
+	emptyText = `""`
+)
+
+// Subtypes whose names the vendor does not document.
+const (
+	guessedBrowse  = "abandonedbrowse"
+	guessedRelated = "relateddata"
+)
+
+const (
+	defaultBytes = 1 << 20
+	leastBytes   = 1 << 10
+)
+
+// settings are a connection's own, read.
+type settings struct {
+	base        *url.URL // up to and with integration/ID
+	integration string
+	secret      string
+	unit        string
+	ttl         time.Duration
+	timeout     time.Duration
+	rate        float64
+	batchSize   int
+	batchBytes  int
+	subtypes    map[string]string // by object
+	style       style
+}
+
+// style is how events are written. The zero value is the document's.
+type style struct {
+	names     map[string]string // field → its name in calls
+	numbers   bool              // numbers as numbers
+	booleans  bool              // flags as true and false
+	emptyText bool              // "" instead of null
+}
+
+func readSettings(conn schema.Connection) (*settings, error) {
+	set := func(key, def string) string {
+		if v := strings.TrimSpace(conn.Settings[key]); v != "" {
+			return v
+		}
+		return def
+	}
+	var problems []error
+	bad := func(err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("connection %s: %w", conn.Name, err))
+		}
+	}
+	s := &settings{integration: set(keyIntegration, ""), secret: conn.Settings[keySecret]}
+	for _, k := range []struct{ key, value string }{{keyBaseURL, set(keyBaseURL, "")}, {keyIntegration, s.integration}, {keySecret, s.secret}} {
+		if k.value == "" {
+			bad(fmt.Errorf("it has no %s: set CRMETL_MAPPCONNECT_%s, or %s in the config file", k.key, strings.ToUpper(k.key), k.key))
+		}
+	}
+	var err error
+	if base := set(keyBaseURL, ""); base != "" && s.integration != "" {
+		s.base, err = baseURL(base, s.integration)
+		bad(err)
+	}
+	s.ttl, err = duration(keyTTL, set(keyTTL, defaultTTL), time.Second)
+	bad(err)
+	s.timeout, err = duration(keyTimeout, set(keyTimeout, defaultTimeout), 0)
+	bad(err)
+	if text := set(keyRate, ""); text != "" {
+		if s.rate, err = strconv.ParseFloat(text, 64); err != nil || !(s.rate > 0 && s.rate <= 1e6) {
+			bad(fmt.Errorf("rate %q is no number of requests a second above 0", text))
+		}
+	}
+	s.batchSize, err = whole(keyBatchSize, set(keyBatchSize, strconv.Itoa(maxBatch)), 1, maxBatch)
+	bad(err)
+	s.batchBytes, err = whole(keyBatchBytes, set(keyBatchBytes, strconv.Itoa(defaultBytes)), leastBytes, 1<<30)
+	bad(err)
+	s.unit, err = word(keyExpUnit, set(keyExpUnit, unitAuto), unitAuto, unitS, unitMS)
+	bad(err)
+	numbers, err := word(keyNumbers, set(keyNumbers, asString), asString, asNumber)
+	bad(err)
+	flags, err := word(keyFlags, set(keyFlags, asString), asString, asBoolean)
+	bad(err)
+	empty, err := word(keyEmpty, set(keyEmpty, emptyNull), emptyNull, emptyText)
+	bad(err)
+	s.style = style{numbers: numbers == asNumber, booleans: flags == asBoolean, emptyText: empty == emptyText}
+	s.style.names, err = renames(keyFields, set(keyFields, ""))
+	bad(err)
+	s.subtypes, err = subtypes(set(keySubtypes, ""))
+	bad(err)
+	return s, errors.Join(problems...)
+}
+
+// clusters are the vendor's hosts by the names of their clusters.
+var clusters = map[string]string{
+	"eu-l3":  "https://jamie.g.shortest-route.com/charon",
+	"us-l3":  "https://jamie.a.shortest-route.com/charon",
+	"emc":    "https://jamie.h.shortest-route.com/charon",
+	"emc-us": "https://jamie.c.shortest-route.com/charon",
+}
+
+const apiPath = "/api/v1"
+
+// baseURL reads the address of the API, with or without /api/v1 at its end, or with all of the integration's path.
+func baseURL(s, integration string) (*url.URL, error) {
+	if host, ok := clusters[strings.ToLower(s)]; ok {
+		s = host
+	}
+	s = strings.TrimRight(s, "/")
+	path := apiPath + "/integration/" + url.PathEscape(integration)
+	if at := strings.Index(s, apiPath+"/integration/"); at >= 0 && s[at:] != path {
+		return nil, fmt.Errorf("base_url ends in another integration than integration_id says; leave out what follows %s", apiPath)
+	}
+	s = strings.TrimSuffix(strings.TrimSuffix(s, path), apiPath)
+	u, err := url.Parse(s + path)
+	if err != nil {
+		return nil, fmt.Errorf("base_url: %w", err)
+	}
+	return u, nil // the rest is checked by the api
+}
+
+// duration reads "600s", or a bare number of seconds.
+func duration(key, s string, least time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if n, bare := strconv.ParseFloat(s, 64); bare == nil {
+		d, err = time.Duration(n*float64(time.Second)), nil
+	}
+	if err != nil || d < least {
+		return 0, fmt.Errorf("%s %q is no duration of at least %v; write it like 600s", key, s, least)
+	}
+	return d, nil
+}
+
+func whole(key, s string, least, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%s %q is no whole number from %d to %d", key, s, least, most)
+	}
+	return n, nil
+}
+
+func word(key, s string, words ...string) (string, error) {
+	for _, w := range words {
+		if strings.EqualFold(s, w) {
+			return w, nil
+		}
+	}
+	return "", fmt.Errorf("%s %q: it is one of %s", key, s, strings.Join(words, ", "))
+}
+
+// renames reads "email=mail,userId=userID".
+func renames(key, s string) (map[string]string, error) {
+	names := map[string]string{}
+	to := map[string]string{}
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		from, name, ok := strings.Cut(part, "=")
+		from, name = strings.TrimSpace(from), strings.TrimSpace(name)
+		if !ok || from == "" || name == "" {
+			return nil, fmt.Errorf("%s: %q is not of the form name=name", key, part)
+		}
+		if _, twice := names[from]; twice {
+			return nil, fmt.Errorf("%s: %s stands there twice", key, from)
+		}
+		if other, twice := to[name]; twice {
+			return nil, fmt.Errorf("%s: both %s and %s become %s", key, other, from, name)
+		}
+		names[from], to[name] = name, from
+	}
+	return names, nil
+}
+
+// subtypes returns the name of each object in calls.
+func subtypes(s string) (map[string]string, error) {
+	names := map[string]string{objBrowse: guessedBrowse, objRelated: guessedRelated}
+	var known []string
+	for _, o := range Schema().Objects {
+		if len(o.Modes) == 0 {
+			continue
+		}
+		known = append(known, o.Name)
+		if names[o.Name] == "" {
+			names[o.Name] = o.Name
+		}
+	}
+	given, err := renames(keySubtypes, s)
+	if err != nil {
+		return nil, err
+	}
+	for object, name := range given {
+		at := slices.IndexFunc(known, func(k string) bool { return schema.Fold(k) == schema.Fold(object) })
+		if at < 0 {
+			return nil, fmt.Errorf("%s: there is no object %q; there are %s", keySubtypes, object, strings.Join(known, ", "))
+		}
+		names[known[at]] = name
+	}
+	return names, nil
+}
+
+// guessed reports whether an object's name in calls is a guess of ours.
+func (s *settings) guessed(object string) bool {
+	return object == objBrowse && s.subtypes[object] == guessedBrowse || object == objRelated && s.subtypes[object] == guessedRelated
+}

@@ -1,0 +1,209 @@
+package mycrm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/crmetl/crmetl/internal/api"
+)
+
+// Ways to sign in.
+const (
+	authClient   = "client_credentials"
+	authPassword = "password"
+	authStatic   = "static"
+)
+
+// tokenLife is how long a token is good if its answer does not say it.
+const tokenLife = 30 * time.Minute
+
+// identity is who signs in, and how.
+type identity struct {
+	auth     string
+	name     string // without secrets, for messages and the account's name
+	user     string // the key, or the user's name
+	password string // the secret of either
+	domain   string
+	token    string   // static
+	url      *url.URL // where tokens are issued
+}
+
+func (who identity) secrets() []string {
+	var list []string
+	for _, s := range []string{who.password, who.token} {
+		if s != "" {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// identity reads who signs in.
+func (s *settings) identity() identity {
+	who := identity{auth: strings.ToLower(s.get(keyAuth, authClient)), token: s.get(keyToken, "")}
+	if who.token != "" && who.auth == authClient {
+		who.auth = authStatic // a token is there to be used
+	}
+	need := func(key string) string {
+		v := s.get(key, "")
+		if v == "" {
+			s.problems = append(s.problems, fmt.Errorf("connection %s has no %s: set CRMETL_MYCRM_%s, or %s in the config file", s.conn.Name, key, strings.ToUpper(key), key))
+		}
+		return v
+	}
+	switch who.auth {
+	case authClient:
+		who.user, who.password = need(keyAPIKey), need(keyAPISecret)
+		who.name, who.token = who.user, ""
+		who.url = s.address(keyTokenURL, defaultToken)
+	case authPassword:
+		who.domain, who.user, who.password = need(keyDomain), need(keyUsername), need(keyPassword)
+		who.name, who.token = strings.ToLower(who.domain+"/"+who.user), ""
+		at := strings.TrimRight(s.get(keyBaseURL, defaultBase), "/") + "/token"
+		if set := s.get(keyTokenURL, defaultToken); set != defaultToken {
+			at = set
+		}
+		u, err := url.Parse(at)
+		if err != nil {
+			s.bad(fmt.Errorf("%s: %w", keyTokenURL, err))
+			u = &url.URL{}
+		}
+		who.url = u
+	case authStatic:
+		who.token = need(keyToken)
+		who.name = "token-" + fingerprint(who.token)
+	default:
+		s.bad(fmt.Errorf("%s %q is not known; it is one of %s, %s, %s", keyAuth, who.auth, authClient, authPassword, authStatic))
+	}
+	return who
+}
+
+// credentials issue tokens and put them on calls.
+type credentials struct {
+	who    identity
+	client *api.Client // of the host that issues tokens; nil for a static one
+	path   string
+	store  *api.TokenStore
+	now    func() time.Time
+}
+
+func newCredentials(who identity, base *url.URL, account string, env api.Env, timeout time.Duration) (*credentials, error) {
+	c := &credentials{who: who, now: time.Now}
+	if who.auth == authStatic {
+		return c, nil
+	}
+	host := *who.url
+	c.path, host.Path, host.RawPath = who.url.EscapedPath(), "", ""
+	var err error
+	c.client, err = api.New(api.Config{Env: env, Vendor: "MyCRM's token service", Base: &host, Account: account, Timeout: timeout, Secrets: who.secrets()})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keyTokenURL, err)
+	}
+	c.store = api.NewTokenStore(env, base.Host+"|"+host.Host, account, who.password)
+	return c, nil
+}
+
+func (c *credentials) ready(ctx context.Context) error {
+	if c.store == nil {
+		return nil
+	}
+	_, err := c.store.Get(ctx, c.issue)
+	return err
+}
+
+// guard gives a call its token, and a new one if the vendor refuses it.
+func (c *credentials) guard(r *api.Request) {
+	var used api.Token
+	r.Authorize = func(ctx context.Context, h *http.Request) error {
+		if c.store == nil {
+			h.Header.Set("Authorization", "Bearer "+c.who.token)
+			return nil
+		}
+		t, err := c.store.Get(ctx, c.issue)
+		if err != nil {
+			return err
+		}
+		used = t
+		h.Header.Set("Authorization", "Bearer "+t.Value)
+		return nil
+	}
+	if c.store == nil {
+		return
+	}
+	r.Renew = func(context.Context, *api.Response) (bool, error) {
+		c.store.Renew(used)
+		return true, nil
+	}
+}
+
+// grant is the body of the call for a token.
+type grant struct {
+	Scope    string `json:"scope"`
+	Type     string `json:"grant_type"`
+	Domain   string `json:"domain,omitempty"`
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+}
+
+// issue asks for a new token.
+func (c *credentials) issue(ctx context.Context) (api.Token, error) {
+	g := grant{Scope: "openid", Type: authClient}
+	if c.who.auth == authPassword {
+		g = grant{Scope: "offline", Type: authPassword, Domain: c.who.domain, Username: c.who.user, Password: c.who.password}
+	}
+	body, err := json.Marshal(g)
+	if err != nil {
+		return api.Token{}, err
+	}
+	r := &api.Request{Op: "POST " + c.path, Method: http.MethodPost, Path: c.path, Body: body, Idempotent: true, NoPace: true,
+		Header: http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}}
+	if c.who.auth == authClient {
+		r.Authorize = func(_ context.Context, h *http.Request) error {
+			h.SetBasicAuth(c.who.user, c.who.password)
+			return nil
+		}
+	}
+	asked := c.now()
+	answer, err := c.client.Do(ctx, r)
+	if err != nil {
+		return api.Token{}, c.refused(r.Op, err)
+	}
+	var got struct {
+		Token   string      `json:"access_token"`
+		Expires json.Number `json:"expires_in"`
+	}
+	if err := json.Unmarshal(answer.Body, &got); err != nil || got.Token == "" {
+		return api.Token{}, &api.Error{Op: r.Op, Class: api.Protocol, Status: answer.Status, Message: "the answer has no access_token", Err: err}
+	}
+	life := tokenLife
+	if n, err := got.Expires.Float64(); err == nil && n > 0 && n < 1e9 {
+		life = time.Duration(n * float64(time.Second))
+	}
+	return api.Token{Value: got.Token, Issued: asked, Expires: asked.Add(life)}, nil
+}
+
+// refused tells that the credentials are wrong, if that is what the service says.
+func (c *credentials) refused(op string, err error) error {
+	var known *api.Error
+	if !errors.As(err, &known) {
+		return err
+	}
+	switch {
+	case known.Class == api.Auth, known.Class == api.Permission, known.Class == api.Invalid:
+		what := "the key or the secret"
+		if c.who.auth == authPassword {
+			what = "the domain, the username or the password"
+		}
+		return &api.Error{Op: op, Class: api.Auth, Status: known.Status, Err: err,
+			Message: strings.TrimSpace("the vendor refuses " + what + ". " + known.Message)}
+	case known.Class == api.NotFound:
+		return &api.Error{Op: op, Class: api.Setup, Status: known.Status, Message: "no tokens are issued there; check token_url", Err: err}
+	}
+	return err
+}
