@@ -72,7 +72,11 @@ func (c *compiler) noField(col Column, from *record.Header, obj *schema.Object) 
 	if obj != nil {
 		if f, ok := obj.Match(col.Field); ok {
 			if from.Index(f.Name) < 0 {
-				c.add(col.at, "leave it out", "field %s is not part of an export of %s", show(col.Field), obj.Name)
+				hint := "leave it out"
+				if obj.Export.Expand {
+					hint += ", or ask for more with --expand"
+				}
+				c.add(col.at, hint, "field %s is not part of an export of %s", show(col.Field), obj.Name)
 				return
 			}
 			meant = f.Name

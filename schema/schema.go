@@ -28,6 +28,7 @@ const (
 	List     Type = "list"     // several texts; in one cell, split on ";"
 	JSON     Type = "json"     // any JSON value
 	Pairs    Type = "pairs"    // names and values: a JSON object, in a cell also with single quotes, {'a':'b'}
+	Any      Type = "any"      // whatever it is: a text stays a text, a number a number
 	File     Type = "file"     // the path of a file to attach, below --attachments
 )
 

@@ -199,7 +199,7 @@ func (s *session) connect(t *target, rate float64) (connectors.Conn, error) {
 	name, _, _ := strings.Cut(t.name, "/")
 	if s.server != nil {
 		t.conn = schema.Connection{Name: name, Settings: s.sims[t.vendor.Name].Settings(s.server.URL(t.vendor.Name))}
-		if err := s.own(t, name); err != nil {
+		if err := s.own(t); err != nil {
 			return nil, err
 		}
 		if rate := s.getenv("CRMETL_SANDBOX_RATE"); rate != "" {
@@ -228,27 +228,41 @@ func (s *session) connect(t *target, rate float64) (connectors.Conn, error) {
 
 // own adds what the user has set for the connection and a simulator leaves open, such as a profile; never a secret, nor
 // where the real vendor is.
-func (s *session) own(t *target, name string) error {
-	file, err := s.configFile()
-	if err != nil {
-		return err
+func (s *session) own(t *target) error {
+	set, err := s.plainSettings(t)
+	for k, value := range set {
+		if _, given := t.conn.Settings[k]; !given && k != "rate" && k != "timeout" && !strings.HasSuffix(k, "_url") {
+			t.conn.Settings[k] = value
+		}
 	}
+	return err
+}
+
+// plainSettings returns the settings of the target's connection that are no secrets, from the environment, the config file
+// and the vendor's defaults. It touches no secret.
+func (a *app) plainSettings(t *target) (map[string]string, error) {
+	file, err := a.configFile()
+	if err != nil {
+		return nil, err
+	}
+	name, _, _ := strings.Cut(t.name, "/")
+	set := map[string]string{}
 	for _, k := range t.vendor.AllKeys() {
-		if _, given := t.conn.Settings[k.Name]; given || k.Secret || k.Name == "rate" || k.Name == "timeout" || strings.HasSuffix(k.Name, "_url") {
+		if k.Secret {
 			continue
 		}
 		value := file.Plain(name, k.Name)
-		if env := s.getenv(t.vendor.EnvName(k.Name)); name == t.vendor.Name && env != "" {
+		if env := a.getenv(t.vendor.EnvName(k.Name)); name == t.vendor.Name && env != "" {
 			value = env
 		}
 		if value == "" {
 			value = k.Default
 		}
 		if value != "" {
-			t.conn.Settings[k.Name] = value
+			set[k.Name] = value
 		}
 	}
-	return nil
+	return set, nil
 }
 
 // connRate is how many requests a second the connection allows; 0 means that there is no limit.

@@ -298,7 +298,9 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 		sum.Status, code = "failed", exitFailed
 		err = notWritten(x.file, x.connectError(err, x.target))
 		var e *exitError
-		if errors.As(err, &e) {
+		var call *api.Error
+		// What breaks off in the middle is no mistake of the settings, nor is a page that somebody put in the way.
+		if errors.As(err, &e) && counts.Read == 0 && !(errors.As(err, &call) && call.Class == api.Blocked) {
 			code = e.code
 		}
 	}

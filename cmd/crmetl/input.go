@@ -235,6 +235,9 @@ func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags,
 		return nil, hinted(exitUsage, fmt.Errorf("--key %s: no column is mapped to that field", r.key), hint)
 	}
 	r.load = schema.Load{Mode: r.mode, Key: r.key, Header: r.program.Header(), Attachments: f.attachments, Warn: func(s string) { a.warn("%s", s) }}
+	if r.load.Settings, err = a.plainSettings(t); err != nil {
+		return nil, err
+	}
 	if r.load.Options, err = f.optionsFor(t, r.mode); err != nil {
 		return nil, err
 	}

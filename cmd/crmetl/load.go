@@ -285,6 +285,18 @@ func (l *loading) run(ctx context.Context) error {
 	if errors.As(down, &e) {
 		return down
 	}
+	if down == nil {
+		// What the sink would refuse as a whole is told before the run begins.
+		dry := l.recipe.load
+		dry.DryRun, dry.Warn = true, nil
+		trial, err := l.conn.Sink(ctx, t.object.Name, dry, nil)
+		if err != nil {
+			return usage(err)
+		}
+		if err := trial.Close(); err != nil {
+			return err
+		}
+	}
 	return l.carry(ctx, down)
 }
 

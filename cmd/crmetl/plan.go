@@ -192,13 +192,29 @@ func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *
 		}
 		return refused.retire(b)
 	}
+	var body []byte
 	counts, err := pipeline.Run(ctx, src, re.steps, sinkFunc(func(b *record.Batch) error {
 		err := eachRecord(b, func(rows []*record.Row) error {
-			fc.Requests++
-			if len(fc.Payloads) == planSamples {
+			show := len(fc.Payloads) < planSamples
+			if !show && o.Group == nil {
+				fc.Requests++
 				return nil
 			}
-			body, err := payload(nil, rows)
+			// Whether the rows of a record agree shows when it is put together.
+			var err error
+			body, err = payload(body[:0], rows)
+			if ps := (record.Problems)(nil); errors.As(err, &ps) {
+				for _, row := range rows {
+					for _, p := range ps {
+						row.Reject(p)
+					}
+				}
+				return nil
+			}
+			fc.Requests++
+			if !show {
+				return err
+			}
 			fc.Payloads = append(fc.Payloads, longText.ReplaceAllStringFunc(string(body), func(s string) string {
 				return fmt.Sprintf(`"%s… (%s characters)"`, s[1:25], thousands(int64(len(s)-2)))
 			}))

@@ -110,7 +110,10 @@ type reader struct {
 }
 
 func (r *reader) bad(err error) {
-	r.problems = append(r.problems, fmt.Errorf("connection %s: %w", r.conn.Name, err))
+	if r.conn.Name != "" {
+		err = fmt.Errorf("connection %s: %w", r.conn.Name, err)
+	}
+	r.problems = append(r.problems, err)
 }
 
 func (r *reader) text(key, def string) string {

@@ -367,16 +367,14 @@ func compare(list []setting, c *contact) (like likeness, field string, all bool)
 	return like, "", all
 }
 
-// Payloads returns the function that renders contacts as request bodies of the legacy API, with all fields that some
-// connection may send, as no connection says which ones it does. A delete shows its id. An error of the function is a record.Problems if the row is at
-// fault.
+// Payloads returns the function that renders contacts as request bodies, as the connection's settings say. A delete shows
+// its id. An error of the function is a record.Problems if the row is at fault.
 func Payloads(object string, load schema.Load) (schema.Payloads, error) {
-	set := defaults()
-	set.editable = createFields("name", "user_id")
-	l, err := newLayout(object, load, set)
+	l, err := settled(object, load)
 	if err != nil {
 		return nil, err
 	}
+	set := l.set
 	return func(dst []byte, rows []*record.Row) ([]byte, error) {
 		if len(rows) == 0 {
 			return dst, nil
@@ -404,5 +402,19 @@ func Payloads(object string, load schema.Load) (schema.Payloads, error) {
 	}, nil
 }
 
-// Check has nothing to add to the table's rules: what else decides is a setting of the connection, and the sink tells.
-func Check(object string, load schema.Load) (pipeline.Step, error) { return nil, nil }
+// Check holds an import against the connection's settings: whether its profile can do it, and whether there is something
+// to send. It has no rules for single rows besides the table's.
+func Check(object string, load schema.Load) (pipeline.Step, error) {
+	_, err := settled(object, load)
+	return nil, err
+}
+
+// settled makes the layout of an import without a connection.
+func settled(object string, load schema.Load) (*layout, error) {
+	r := &reader{conn: schema.Connection{Settings: load.Settings}}
+	set := r.settings()
+	if err := errors.Join(r.problems...); err != nil {
+		return nil, err
+	}
+	return newLayout(object, load, set)
+}

@@ -323,7 +323,7 @@ func TestRoundTrip(t *testing.T) {
 			for _, id := range ids {
 				rows = append(rows, id)
 			}
-			run(schema.Load{Mode: schema.Delete}, "id", pipeline.Counts{Read: 4, Accepted: 3, Rejected: 1}, append(rows, "nobody")...)
+			run(schema.Load{Mode: schema.Delete}, "id", pipeline.Counts{Read: 4, Accepted: 3, Unchanged: 1}, append(rows, "nobody")...)
 			if left := export(t, settings); len(left) != 0 {
 				t.Errorf("left over: %v", left)
 			}

@@ -92,7 +92,7 @@ func Schema() *schema.Vendor {
 func contactsObject() schema.Object {
 	return schema.Object{
 		Name: contacts, Title: "Contacts",
-		Doc:   "People with an e-mail address. An update changes the mapped fields only. Upsert compares keys without regard to case and outer blanks, phones by their digits.",
+		Doc:   "People with an e-mail address. An update changes the mapped fields only. A contact that is to be deleted and is not there counts as unchanged. Upsert compares keys without regard to case and outer blanks, phones by their digits.",
 		Modes: []schema.Mode{schema.Create, schema.Update, schema.Upsert, schema.Delete},
 		Export: schema.ExportInfo{All: true, ByID: true, Search: true, Terms: true,
 			Doc: "all contacts with profile v2 only; legacy needs --search TERM or FIELD=TERM, which may be repeated. The vendor neither filters nor sorts"},

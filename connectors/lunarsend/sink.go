@@ -219,10 +219,13 @@ func (s *sink) delete(ctx context.Context, row *record.Row, id string) error {
 	if err != nil {
 		return err
 	}
+	gone := res.Verdict == delivery.Refused && res.Problem.Rule == "not_found"
 	switch {
-	case res.Verdict == delivery.Refused && res.Problem.Rule == "not_found" && (row.Fate == record.Doubt || res.Repeated()):
+	case gone && (row.Fate == record.Doubt || res.Repeated()):
 		row.Accept(delivery.Deleted, id)
 		return s.Settle(res, "404: an earlier attempt deleted it", row)
+	case gone:
+		return s.Gone(res, "contact", row)
 	case res.Verdict == delivery.Refused:
 		return s.Reject(res, row)
 	case res.Verdict == delivery.Unknown:

@@ -14,7 +14,11 @@ import (
 // Check returns the step that holds rows against rules on several cells at once, which the table can't say: who a contact
 // is, what would mail a whole group, what related data would replace or remove. An error is about the import as a whole.
 func Check(object string, load schema.Load) (pipeline.Step, error) {
-	l, err := newLayout(object, load, style{})
+	st, err := readStyle(load.Settings)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLayout(object, load, st)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type Conn struct {
 
 	millis atomic.Bool  // tokens say in milliseconds when they expire
 	skew   atomic.Int64 // how far our clock is ahead of the vendor's
+	ahead  atomic.Int64 // the same, once the vendor has refused a token that our clock had made: tokens go by the vendor's
 
 	repeated atomic.Int64 // calls that were made again by the sink
 
@@ -108,6 +109,10 @@ func (c *Conn) ready(ctx context.Context) (*pong, error) {
 		return c.proved, nil
 	}
 	p, err := c.ping(ctx)
+	if turnedAway(err) && c.clockWarning() != "" {
+		c.ahead.Store(c.skew.Load())
+		p, err = c.ping(ctx)
+	}
 	if c.set.unit == unitAuto && turnedAway(err) {
 		c.millis.Store(true)
 		var again error

@@ -11,10 +11,14 @@ import (
 	"github.com/crmetl/crmetl/schema"
 )
 
-// Payloads returns the function that renders an object's records as events, with the names and forms of the document: a
-// connection's field_names and the like are not known here. An error of the function is a record.Problems.
+// Payloads returns the function that renders an object's records as events, as the connection's settings say. An error of
+// the function is a record.Problems.
 func Payloads(object string, load schema.Load) (schema.Payloads, error) {
-	l, err := newLayout(object, load, style{})
+	st, err := readStyle(load.Settings)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLayout(object, load, st)
 	if err != nil {
 		return nil, err
 	}

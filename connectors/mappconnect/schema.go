@@ -277,7 +277,7 @@ func transactionObject() schema.Object {
 		schema.Field{Name: "items.name", Type: schema.Text, Modes: upserts, Aliases: []string{"Item Name"}, Doc: "an item's name", Source: srcTransaction, Example: "George-H"},
 		schema.Field{Name: "items.price", Type: schema.Number, Modes: upserts, Aliases: []string{"Item Price"}, Doc: "an item's price, with a decimal point and no thousands separators", Source: srcTransaction, Example: "15"},
 		schema.Field{Name: "items.qty_ordered", Type: schema.Number, Modes: upserts, Aliases: []string{"Item Quantity", "items.qty", "items.quantity"}, Doc: "how many of an item were ordered", Source: srcTransaction, Example: "1"},
-		schema.Field{Name: "items.*", Type: schema.Text, Modes: upserts, Doc: "any other attribute of an item", Source: "The request body can contain any JSON object"},
+		schema.Field{Name: "items.*", Type: schema.Any, Modes: upserts, Doc: "any other attribute of an item", Source: "The request body can contain any JSON object"},
 		schema.Field{Name: fieldItems, Type: schema.JSON, Modes: upserts, Doc: "all items of the order in one cell, as a JSON array; instead of columns items.sku and so on", Source: srcTransaction,
 			Example: `[{"sku":"JB-129","name":"George-H","price":"15","qty_ordered":"1"}]`},
 		deleteField("Remove a transaction from the Transactions eCommerce table: the example"),
@@ -347,9 +347,9 @@ func relatedObject() schema.Object {
 		schema.Field{Name: "key", Type: schema.ID, In: in("required", modes...), Doc: "what the records belong to", Source: srcRelated, Example: "123"},
 		schema.Field{Name: fieldMode, Type: schema.Enum, Values: []string{"add", "update", "delete"}, Doc: "add, update or delete; an empty cell is the run's mode", Source: srcRelated, Example: "add"},
 		schema.Field{Name: fieldAttributes, Type: schema.Pairs, Doc: "names and values, as JSON or with single quotes; needed to add and to update, not for delete", Source: srcRelated, Example: "{'description':'some description','price':'567'}"},
-		schema.Field{Name: fieldAttributes + ".*", Type: schema.Text, Doc: "one of the attributes in a column of its own", Source: srcRelated},
+		schema.Field{Name: fieldAttributes + ".*", Type: schema.Any, Doc: "one of the attributes in a column of its own", Source: srcRelated},
 		schema.Field{Name: fieldFilter, Type: schema.Pairs, Doc: "which records of the key are meant, for update and delete; without it all of them", Source: srcRelated, Example: "{'description':'lorem ipsum'}"},
-		schema.Field{Name: fieldFilter + ".*", Type: schema.Text, Doc: "one part of the filter in a column of its own", Source: srcRelated},
+		schema.Field{Name: fieldFilter + ".*", Type: schema.Any, Doc: "one part of the filter in a column of its own", Source: srcRelated},
 	)
 	o.AnyField = false
 	o.OrderBy = []string{"key"}

@@ -97,18 +97,26 @@ func readSettings(conn schema.Connection) (*settings, error) {
 	bad(err)
 	s.unit, err = word(keyExpUnit, set(keyExpUnit, unitAuto), unitAuto, unitS, unitMS)
 	bad(err)
-	numbers, err := word(keyNumbers, set(keyNumbers, asString), asString, asNumber)
-	bad(err)
-	flags, err := word(keyFlags, set(keyFlags, asString), asString, asBoolean)
-	bad(err)
-	empty, err := word(keyEmpty, set(keyEmpty, emptyNull), emptyNull, emptyText)
-	bad(err)
-	s.style = style{numbers: numbers == asNumber, booleans: flags == asBoolean, emptyText: empty == emptyText}
-	s.style.names, err = renames(keyFields, set(keyFields, ""))
+	s.style, err = readStyle(conn.Settings)
 	bad(err)
 	s.subtypes, err = subtypes(set(keySubtypes, ""))
 	bad(err)
 	return s, errors.Join(problems...)
+}
+
+// readStyle reads how events are written; what is not set is the document's.
+func readStyle(of map[string]string) (style, error) {
+	set := func(key, def string) string {
+		if v := strings.TrimSpace(of[key]); v != "" {
+			return v
+		}
+		return def
+	}
+	numbers, err1 := word(keyNumbers, set(keyNumbers, asString), asString, asNumber)
+	flags, err2 := word(keyFlags, set(keyFlags, asString), asString, asBoolean)
+	empty, err3 := word(keyEmpty, set(keyEmpty, emptyNull), emptyNull, emptyText)
+	names, err4 := renames(keyFields, set(keyFields, ""))
+	return style{numbers: numbers == asNumber, booleans: flags == asBoolean, emptyText: empty == emptyText, names: names}, errors.Join(err1, err2, err3, err4)
 }
 
 // clusters are the vendor's hosts by the names of their clusters.

@@ -47,7 +47,7 @@ func token(u *url.URL, body []byte, secret string, exp int64) string {
 
 // authorize signs one attempt of a call: a token is good for these bytes and a short while.
 func (c *Conn) authorize(hr *http.Request, body []byte) {
-	exp := c.now().Add(c.set.ttl)
+	exp := c.now().Add(c.set.ttl - time.Duration(c.ahead.Load()))
 	stamp := exp.Unix()
 	if c.millis.Load() {
 		stamp = exp.UnixMilli()

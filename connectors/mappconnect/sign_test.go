@@ -116,8 +116,17 @@ func TestReady(t *testing.T) {
 	f.ping = func(int) string { return "403 no" }
 	f.date = time.Now().Add(-10 * time.Minute)
 	c = f.connect()
-	if err := c.Ready(t.Context()); err == nil || f.pings != 2 || c.millis.Load() || !strings.Contains(err.Error(), "ahead of the vendor's") {
+	if err := c.Ready(t.Context()); err == nil || f.pings != 3 || c.millis.Load() || !strings.Contains(err.Error(), "ahead of the vendor's") {
 		t.Errorf("%v after %d pings", err, f.pings)
+	}
+
+	// A clock that is off makes tokens that have run out already; the vendor's own time makes good ones.
+	f = newFake(t)
+	f.ping = func(n int) string { return map[int]string{1: "401 expired"}[n] }
+	f.date = time.Now().Add(2 * time.Hour)
+	c = f.connect()
+	if err := c.Ready(t.Context()); err != nil || f.pings != 2 || c.millis.Load() || time.Duration(c.ahead.Load()) > -time.Hour {
+		t.Errorf("%v after %d pings, clock ahead %v", err, f.pings, time.Duration(c.ahead.Load()))
 	}
 
 	f = newFake(t)

@@ -62,6 +62,8 @@ func (s *sink) delete(ctx context.Context, row *record.Row) error {
 		case gone && doubt:
 			row.Accept(delivery.Deleted, row.ID)
 			return s.Settle(res, "404: an earlier attempt deleted it", row)
+		case gone:
+			return s.Gone(res, "lead", row)
 		case res.Verdict == delivery.Refused:
 			return s.Reject(res, row)
 		case res.Verdict == delivery.Unknown:

@@ -240,7 +240,7 @@ func TestBulkDelete(t *testing.T) {
 				t.Errorf("%s: %s", faults, got[i])
 			}
 		}
-		if diff := cmp.Diff([]string{"rejected " + ids[0] + " id:not_found", "rejected id:required"}, got[30:]); diff != "" {
+		if diff := cmp.Diff([]string{"unchanged " + ids[0], "rejected id:required"}, got[30:]); diff != "" {
 			t.Errorf("%s: %s", faults, diff)
 		}
 		if left := v.export(c, schema.Query{}, "id"); len(left) > 0 {
@@ -259,7 +259,7 @@ func TestDeletePaths(t *testing.T) {
 		c := v.open()
 		ids := v.export(c, schema.Query{}, "id")
 		got := v.load(c, schema.Load{Mode: schema.Delete}, "id", append(ids, "424242")...)
-		want := []string{"accepted deleted " + ids[0], "accepted deleted " + ids[1], "accepted deleted " + ids[2], "rejected 424242 id:not_found"}
+		want := []string{"accepted deleted " + ids[0], "accepted deleted " + ids[1], "accepted deleted " + ids[2], "unchanged 424242"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", faults, diff)
 		}

@@ -236,7 +236,12 @@ func (w *writer) value(s *slot, v record.Value) {
 // that the row lays over the lead; a delete has no body: its id is shown instead. Custom fields that are named, not
 // numbered, stand under their names, as only the account knows their ids.
 func Payloads(object string, load schema.Load) (schema.Payloads, error) {
-	l, err := newLayout(object, load, defaultShape())
+	set := settings{conn: schema.Connection{Settings: load.Settings}}
+	shape := set.shape()
+	if err := errors.Join(set.problems...); err != nil {
+		return nil, err
+	}
+	l, err := newLayout(object, load, shape)
 	if err != nil {
 		return nil, err
 	}

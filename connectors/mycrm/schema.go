@@ -99,7 +99,7 @@ func leadsObject() schema.Object {
 		Doc: "People who look for a property. An update reads the lead, lays the row's fields over it and sends the whole, since the vendor documents that an update has the mandatory fields of a create; " +
 			"notes and properties go with an update only if they are mapped, as the document does not say whether an update replaces or adds them; if the first lead with notes has lost them after its update, they are written again and the run stops, unless properties are mapped. " +
 			"An upsert needs its key alone for a lead that is there, and the fields of a create for a new one. " +
-			"A delete is a call for each lead: DELETE /leads without ids, or with a body that was lost on the way, deletes all leads of the account, and no harmless call can prove that bodies arrive. " +
+			"A lead that is to be deleted and is not there counts as unchanged. A delete is a call for each lead: DELETE /leads without ids, or with a body that was lost on the way, deletes all leads of the account, and no harmless call can prove that bodies arrive. " +
 			"With --bulk-delete, such a call is therefore made only for a batch that names every lead the account has; others are deleted one by one, and the run says so.",
 		Modes:     []schema.Mode{schema.Create, schema.Update, schema.Upsert, schema.Delete, schema.Patch},
 		Export:    exportInfo(),

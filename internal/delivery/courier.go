@@ -46,6 +46,8 @@ type Courier struct {
 	wrote  int64 // calls that the vendor took or refused: it does answer
 	failed int   // records that it fails on just now
 	warned map[string]bool
+
+	goneOnce sync.Once
 }
 
 // NewCourier returns a courier for an import. ledger may be nil for runs that keep no journal, such as plan; a dry run
@@ -290,6 +292,16 @@ func (k *Courier) Unsure(res Result, why string, rows ...*record.Row) error {
 		row.Err = record.Problems{{Rule: "unsure", Message: why}}
 	}
 	return k.Settle(res, why, rows...)
+}
+
+// Gone ends the way of a row whose record was to be deleted and is not there: nothing is left to do. The user is told once,
+// as a wrong id looks the same.
+func (k *Courier) Gone(res Result, noun string, row *record.Row) error {
+	k.goneOnce.Do(func() {
+		k.Warn("row %d: there is no %s %s; rows whose %s is gone already count as unchanged", row.Num, noun, row.ID, noun)
+	})
+	row.Fate = record.Unchanged
+	return k.Settle(res, "404: it is not there", row)
 }
 
 // Held ends the way of rows in doubt if the user wants such rows left alone.

@@ -19,6 +19,7 @@ type Options struct {
 	Nested bool           // dots in names are nesting: preference.from_price becomes {"preference":{"from_price":…}}
 	Raw    bool           // the first cell of each row is JSON, and a line of its own
 	// Record, if set, renders each record instead: one row, or the rows of a group. It is called from many goroutines.
+	// An error that is a record.Problems rejects the rows.
 	Record func(dst []byte, rows []*record.Row) ([]byte, error)
 }
 
@@ -94,8 +95,16 @@ func (w *Writer) record(b *record.Batch) lines.Append {
 				}
 			}
 		}
-		dst, err := w.o.Record(dst, rows)
-		return append(dst, '\n'), err
+		out, err := w.o.Record(dst, rows)
+		if ps := (record.Problems)(nil); errors.As(err, &ps) {
+			for _, r := range rows {
+				for _, p := range ps {
+					r.Reject(p)
+				}
+			}
+			return dst, nil
+		}
+		return append(out, '\n'), err
 	}
 }
 

@@ -41,9 +41,11 @@ func (s *Sink) Apply(b *record.Batch) error {
 		if !row.Fate.Open() {
 			continue
 		}
-		n++
 		if out, err = render(out, row); err != nil {
 			return where(row, err)
+		}
+		if row.Fate.Open() {
+			n++
 		}
 	}
 	binary.LittleEndian.PutUint64(out, n)
