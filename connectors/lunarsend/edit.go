@@ -136,10 +136,12 @@ func (e *edit) alone(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if f.Answer != delivery.Absent {
+		if f.Answer == delivery.Present {
 			_, err := e.conclude(delivery.Result{}, f)
 			return err
 		}
+		// Whether the earlier edit arrived or not, this one leaves the contact as the row says; and if edits do not reach
+		// their contacts here, its answer tells.
 	}
 	return s.Make(ctx, delivery.Once{
 		Rows:  []*record.Row{e.row},
