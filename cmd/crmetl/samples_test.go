@@ -75,7 +75,7 @@ func (b *bench) run(want int, args ...string) string {
 func TestSamples(t *testing.T) {
 	special := samples()
 	root := filepath.Join("..", "..", "samples")
-	used := []string{"customers-with-errors.csv"}
+	used := []string{"customers-with-errors.csv", "hubspot-contacts.csv"}
 	for _, v := range vendors() {
 		for _, o := range v.Objects {
 			if len(o.Modes) == 0 {
@@ -116,6 +116,25 @@ func TestSamples(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestForeignSample loads what another system exports into each vendor, by the mapping that ships for it.
+func TestForeignSample(t *testing.T) {
+	file := filepath.Join("..", "..", "samples", "hubspot-contacts.csv")
+	for target, flags := range map[string][]string{
+		"mapmycustomers/customers": nil, "lunarsend/contacts": nil, "mappconnect/user": nil,
+		"mycrm/leads": {"--default", "title=ms", "--default", "category=residential", "--default", "preference.offering_type=sale", "--default", "preference.types=2",
+			"--default", "preference.locations=are.2.15", "--default", "preference.amenities=1", "--default", "preference.from_price=0", "--default", "preference.to_price=2000000"},
+	} {
+		t.Run(target, func(t *testing.T) {
+			b := &bench{t: t, dir: t.TempDir(), env: map[string]string{}}
+			vendor, _, _ := strings.Cut(target, "/")
+			b.run(0, append([]string{"import", file, target, "--mapping", vendor + "/hubspot-contacts", "--run-dir", filepath.Join(b.dir, "run"), "--progress", "none"}, flags...)...)
+			if rows := b.table(filepath.Join(b.dir, "run", "success.csv")); len(rows) != 4 {
+				t.Errorf("%d lines in success.csv, want a header and three rows", len(rows))
+			}
+		})
 	}
 }
 
