@@ -239,6 +239,7 @@ func (s *source) Next(ctx context.Context, c *pipeline.Chunk) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	*c = pipeline.Chunk{Data: c.Data[:0]}
 	if s.done || len(s.rows) == 0 {
 		return io.EOF
 	}
