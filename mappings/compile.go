@@ -30,8 +30,12 @@ func Compile(m *Mapping, origin *record.Header, obj *schema.Object, o Options) (
 	c.mode()
 	c.target()
 	p := &Program{in: origin, groupCell: -1}
+	if obj.SoftDefaults && (c.o.Mode == schema.Update || c.o.Mode == schema.Upsert) {
+		c.soft = map[string]record.Value{}
+	}
 	c.entries(p)
 	c.defaults(p)
+	p.soft = c.soft
 	c.required()
 	c.group(p)
 	if m.SkipWhen != "" {
@@ -52,6 +56,7 @@ func Compile(m *Mapping, origin *record.Header, obj *schema.Object, o Options) (
 		}
 	}
 	p.header = record.LooseHeader(names)
+	p.quicken()
 	read := map[string]bool{}
 	for _, name := range m.Columns() {
 		read[name] = true
@@ -80,7 +85,8 @@ type compiler struct {
 	origin *record.Header
 	obj    *schema.Object
 	o      Options
-	mapped map[string]bool // the fields that something fills
+	mapped map[string]bool         // the fields that something fills
+	soft   map[string]record.Value // defaults that do not go into the rows; nil where they do
 }
 
 // place returns where a top-level key stands ("mode"), or its value ("mode:").
@@ -256,6 +262,12 @@ func (c *compiler) step(e *Entry, f *schema.Field) (step, bool) {
 	if e.Default != nil && s.fallback == e.Default {
 		c.constant(&s, *e.Default, at("default"))
 	}
+	if c.soft != nil && s.fallback != nil {
+		c.soften(&s)
+		if len(s.cells) == 0 && s.expr == nil {
+			return s, false
+		}
+	}
 	if e.Otherwise.Value != nil {
 		c.constant(&s, *e.Otherwise.Value, at("otherwise"))
 	}
@@ -350,8 +362,20 @@ func (c *compiler) defaults(p *Program) {
 		if isEmpty(s.value) {
 			s.value = record.Value{}
 		}
+		if c.soft != nil {
+			c.soft[name] = s.value
+			continue
+		}
 		p.steps = append(p.steps, s)
 	}
+}
+
+// soften takes a default out of the rows: the sink gives it to records that have none.
+func (c *compiler) soften(s *step) {
+	if v, err := s.convert(*s.fallback); err == nil && !isEmpty(v) {
+		c.soft[s.field] = v
+	}
+	s.fallback = nil
 }
 
 func (c *compiler) entryOf(field string) *Entry {

@@ -64,6 +64,7 @@ func CompileExport(m *Mapping, columns []string, from *record.Header, obj *schem
 		return nil, err
 	}
 	p.header = record.LooseHeader(names)
+	p.quicken()
 	return p, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/crmetl/crmetl/internal/columns"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -91,7 +92,7 @@ func TestInit(t *testing.T) {
 	columns := []string{"First Name", "E-mail", "Phone", "mobile", "Sorce", "created", "id", "yes", "", "_row", "a: \"b\"\n#\t\u2028c"}
 	samples := [][]string{{"", "a@b.c", strings.Repeat("x", 100)}, {"Ada\nKing"}}
 	var b bytes.Buffer
-	if err := Init(&b, columns, samples, leads(), "mycrm/leads", schema.Create); err != nil {
+	if err := Init(&b, columns, samples, leads(), "mycrm/leads", schema.Create, Facts{}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := Parse("init.yaml", b.Bytes())
@@ -107,7 +108,7 @@ func TestInit(t *testing.T) {
 		}
 	}
 	b.Reset()
-	if err := Init(&b, []string{"x"}, nil, leads(), "mycrm/leads", schema.Update); err != nil {
+	if err := Init(&b, []string{"x"}, nil, leads(), "mycrm/leads", schema.Update, Facts{}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "# id: COLUMN  # required") {
@@ -215,8 +216,8 @@ func TestLoad(t *testing.T) {
 }
 
 func TestSourceOptions(t *testing.T) {
-	m := mustParse(t, "source: {format: csv, encoding: windows-1256, delimiter: \"\\t\", sheet: 2, header_row: none, range: A1:K9}\nfields: {a: b}")
-	if diff := cmp.Diff(Source{"csv", "windows-1256", "\t", "2", "none", "A1:K9"}, m.Source); diff != "" {
+	m := mustParse(t, "source: {format: csv, encoding: windows-1256, delimiter: \"\\t\", sheet: 2, header_row: none, range: A1:K9, quote: \"'\", escape: none, comment: \"#\"}\nfields: {a: b}")
+	if diff := cmp.Diff(Source{Format: "csv", Encoding: "windows-1256", Delimiter: "\t", Sheet: "2", HeaderRow: "none", Range: "A1:K9", Quote: "'", Escape: "none", Comment: "#"}, m.Source); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -320,5 +321,106 @@ func TestOptional(t *testing.T) {
 	m = mustParse(t, "fields: {email: m, notes: {expr: 'row[\"a\"]'}}")
 	if _, err := Compile(m, header(t, "m"), obj, Options{}); err == nil || !strings.Contains(err.Error(), "unknown column") {
 		t.Error(err)
+	}
+}
+
+// TestSoftDefaults keeps defaults out of the rows of an update, where the vendor's record is read first.
+func TestSoftDefaults(t *testing.T) {
+	obj := &schema.Object{Name: "leads", Modes: []schema.Mode{schema.Create, schema.Update}, SoftDefaults: true, Fields: []schema.Field{
+		{Name: "id", Type: schema.ID}, {Name: "status", Type: schema.Enum, Values: []string{"new", "old"}}, {Name: "title", Type: schema.Text}, {Name: "price", Type: schema.Integer},
+	}}
+	m := mustParse(t, "fields:\n  id: id\n  status: {column: status, default: New}\n  title: {column: title, optional: true, default: mr}\n")
+	o := Options{Mode: schema.Update, Defaults: map[string]string{"price": "5"}}
+	p, err := Compile(m, header(t, "id", "status"), obj, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"id", "status"}, p.Header().Names()); diff != "" {
+		t.Error(diff)
+	}
+	want := map[string]record.Value{"status": record.TextOf("new"), "title": record.TextOf("mr"), "price": record.NumberOf("5")}
+	if diff := cmp.Diff(want, p.Defaults(), cmp.AllowUnexported(record.Value{})); diff != "" {
+		t.Error(diff)
+	}
+	b := &record.Batch{Header: p.in}
+	row := b.Add()
+	row.Values = []record.Value{record.TextOf("1"), record.TextOf("")}
+	if err := p.Apply(b); err != nil || b.Rows[0].Values[1].Kind() != record.Absent {
+		t.Errorf("%v, %v", b.Rows[0].Values, err)
+	}
+	o.Mode = schema.Create
+	if p, err = Compile(m, header(t, "id", "status"), obj, o); err != nil || p.Defaults() != nil || len(p.Header().Names()) != 4 {
+		t.Errorf("%v, %v, %v", p.Header().Names(), p.Defaults(), err)
+	}
+}
+
+// TestInitPins writes down what a file's columns prove, and shows both readings of what they leave open.
+func TestInitPins(t *testing.T) {
+	obj := &schema.Object{Name: "leads", Modes: []schema.Mode{schema.Create}, Fields: []schema.Field{
+		{Name: "born", Type: schema.Date}, {Name: "met", Type: schema.Date}, {Name: "seen", Type: schema.DateTime}, {Name: "iso", Type: schema.Date},
+		{Name: "stamp", Type: schema.DateTime}, {Name: "price", Type: schema.Number}, {Name: "rooms", Type: schema.Integer}, {Name: "size", Type: schema.Number},
+		{Name: "zip", Type: schema.Text},
+	}}
+	names := []string{"born", "met", "seen", "iso", "stamp", "price", "rooms", "size", "zip"}
+	p := columns.New(names)
+	for _, row := range [][]string{
+		{"31/01/2026", "03/04/2026", "1.2.2026 10:30", "2026-01-31", "2026-01-31T10:00", "1.234,50", "1,234", "7", "01234"},
+		{"01/02/2026", "05/06/2026", "31.12.2026 23:59", "2026-02-01", "2026-01-31 10:00", "7,5", "2,345", "8.5", "90210"},
+	} {
+		var cells []record.Value
+		for _, c := range row {
+			cells = append(cells, record.TextOf(c))
+		}
+		p.Add(cells)
+	}
+	var b strings.Builder
+	facts := Facts{Source: Source{Encoding: "windows-1252", Delimiter: ";", Quote: `"`, HeaderRow: "3"}, Profile: p}
+	if err := Init(&b, names, nil, obj, "mycrm/leads", schema.Create, facts); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"source: {encoding: windows-1252, delimiter: ';', quote: '\"', header_row: 3}\n",
+		"  born: {column: born, apply: [{date: DD/MM/YYYY}]}  # the day comes first",
+		"  # met: which of the numbers is the day can't be told: \"03/04/2026\" is 3 April 2026 as DD/MM/YYYY, and 4 March 2026 as MM/DD/YYYY",
+		"  # met: {column: met, apply: [{date: DD/MM/YYYY}]}\n  # met: {column: met, apply: [{date: MM/DD/YYYY}]}\n  met: met\n",
+		"  seen: {column: seen, apply: [{datetime: {format: 'DD.MM.YYYY HH:mm', zone: UTC}}]}  # the day comes first",
+		"  iso: iso\n",
+		"  stamp: {column: stamp, apply: [{datetime: {zone: UTC}}]}  # no time zone stands in the cells",
+		"  price: {column: price, apply: [{number: {decimal: ',', group: '.'}}]}  # the comma is the decimal sign",
+		"  # rooms: {column: rooms, apply: [{integer: {decimal: ',', group: '.'}}]}\n  # rooms: {column: rooms, apply: [{integer: {decimal: '.', group: ','}}]}\n",
+		"  size: size\n", "  zip: zip\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s\nlacks %s", b.String(), want)
+		}
+	}
+	m := mustParse(t, b.String())
+	if diff := cmp.Diff(facts.Source, m.Source); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := Compile(m, record.LooseHeader(names), obj, Options{Mode: schema.Create}); err != nil {
+		t.Error(err)
+	}
+	// Whichever line is chosen, it is good, and reads the column as it says.
+	chosen := strings.NewReplacer("  # met: {column: met, apply: [{date: MM", "  met: {column: met, apply: [{date: MM", "  met: met\n", "", "  # rooms: {column: rooms, apply: [{integer: {decimal: '.'", "  rooms: {column: rooms, apply: [{integer: {decimal: '.'").Replace(b.String())
+	prog, err := Compile(mustParse(t, chosen), record.LooseHeader(names), obj, Options{Mode: schema.Create})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := &record.Batch{Header: record.LooseHeader(names)}
+	row := batch.Add()
+	for _, c := range []string{"31/01/2026", "03/04/2026", "31.12.2026 23:59", "2026-01-31", "2026-01-31 10:00", "1.234,50", "1,234", "8.5", "01234"} {
+		row.Values = append(row.Values, record.TextOf(c))
+	}
+	if err := prog.Apply(batch); err != nil || batch.Rows[0].Err != nil {
+		t.Fatal(err, batch.Rows[0].Err)
+	}
+	got := map[string]string{}
+	for i, n := range prog.Header().Names() {
+		got[n] = batch.Rows[0].Values[i].Cell()
+	}
+	want := map[string]string{"born": "2026-01-31", "met": "2026-03-04", "seen": "2026-12-31T23:59:00Z", "iso": "2026-01-31", "stamp": "2026-01-31T10:00:00Z", "price": "1234.50", "rooms": "1234", "size": "8.5", "zip": "01234"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -96,6 +96,9 @@ type Source struct {
 	Sheet     string // a name or a number
 	HeaderRow string // a number from 1, or "none"
 	Range     string // A1:K900
+	Quote     string // one character, or "none"
+	Escape    string // one character, or "none"
+	Comment   string // what lines begin with that are passed over, or "none"
 }
 
 // place is a position in the mapping file, both from 1; zero if there is none.

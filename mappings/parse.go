@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/record"
@@ -17,7 +18,7 @@ import (
 var (
 	topKeys     = []string{"version", "target", "mode", "source", "fields", "skip_when", "group_by", "blank", "tests", "columns"}
 	entryKeys   = []string{"column", "value", "expr", "apply", "map", "otherwise", "default", "blank", "optional"}
-	sourceKeys  = []string{"format", "encoding", "delimiter", "sheet", "header_row", "range"}
+	sourceKeys  = []string{"format", "encoding", "delimiter", "sheet", "header_row", "range", "quote", "escape", "comment"}
 	testKeys    = []string{"row", "want", "reject", "skip"}
 	sourceKinds = []string{"csv", "tsv", "xlsx", "jsonl"}
 	allModes    = []string{string(schema.Create), string(schema.Update), string(schema.Upsert), string(schema.Delete), string(schema.Patch), string(schema.Send), string(schema.Add), string(schema.Replace)}
@@ -149,7 +150,7 @@ func (p *parse) source(n *node) Source {
 	for _, x := range []struct {
 		key string
 		to  *string
-	}{{"encoding", &s.Encoding}, {"delimiter", &s.Delimiter}, {"sheet", &s.Sheet}, {"header_row", &s.HeaderRow}, {"range", &s.Range}} {
+	}{{"encoding", &s.Encoding}, {"delimiter", &s.Delimiter}, {"sheet", &s.Sheet}, {"header_row", &s.HeaderRow}, {"range", &s.Range}, {"quote", &s.Quote}, {"escape", &s.Escape}, {"comment", &s.Comment}} {
 		if k := keys[x.key]; k != nil {
 			*x.to, _ = p.text(k, x.key)
 		}
@@ -160,6 +161,11 @@ func (p *parse) source(n *node) Source {
 	if k := keys["header_row"]; k != nil && k.kind == scalar && s.HeaderRow != "none" {
 		if v, err := strconv.Atoi(s.HeaderRow); err != nil || v < 1 {
 			p.add(k.at, "", "header_row is %s; it is a row number from 1, or none", show(s.HeaderRow))
+		}
+	}
+	for _, x := range []struct{ key, value string }{{"quote", s.Quote}, {"escape", s.Escape}} {
+		if k := keys[x.key]; k != nil && k.kind == scalar && x.value != "none" && (len(x.value) != 1 || x.value[0] >= utf8.RuneSelf) {
+			p.add(k.at, "", "%s is %s; it is one character, or none", x.key, show(x.value))
 		}
 	}
 	if k := keys["delimiter"]; k != nil && k.kind == scalar && len([]rune(s.Delimiter)) != 1 {

@@ -17,9 +17,12 @@ type Program struct {
 	in      *record.Header // the names of the cells that it reads
 	header  *record.Header // the names of those that it fills
 	steps   []step
+	quick   []quick  // parallel to steps: the way for ordinary texts
 	unread  []string // columns of the file that no field comes from
 	columns []string // parallel to header: the column that a field comes from, "" if there is none
 	export  bool     // cells come from a vendor, not from a file
+
+	soft map[string]record.Value // defaults that are not in the rows
 
 	skip *transforms.Expression
 
@@ -53,6 +56,10 @@ func (p *Program) Header() *record.Header { return p.header }
 // Columns returns, parallel to Header, the column of the file that each field is read from; "" if it is an expression
 // or a constant, the first candidate if there are several. It is what schema.Checker.Columns wants.
 func (p *Program) Columns() []string { return slices.Clone(p.columns) }
+
+// Defaults returns, by field, what records get that lack it, where such values do not go into the rows; see
+// schema.Object.SoftDefaults.
+func (p *Program) Defaults() map[string]record.Value { return p.soft }
 
 // Unread returns the columns of the file that the mapping does not read, those that begin with "_" left out: what an
 // import loses, to be told to the user.
@@ -92,6 +99,7 @@ func (p *Program) Apply(b *record.Batch) error {
 	if b.Origin == nil {
 		b.Origin = b.Header
 	}
+	var scratch []byte
 	for i := range b.Rows {
 		row := &b.Rows[i]
 		in := row.Values
@@ -102,23 +110,34 @@ func (p *Program) Apply(b *record.Batch) error {
 			row.Values = nil
 			continue
 		}
-		if !p.export {
-			in = bare(b, in)
-		}
-		row.Values = b.Cells(len(p.steps))
+		bared := p.export // only what a file holds has apostrophes
 		if p.skip != nil {
+			if !bared {
+				in, bared = bare(b, in), true
+			}
 			skip, err := p.skip.True(in)
 			if err != nil {
+				row.Values = b.Cells(len(p.steps))
 				refuse(row, "", "", "expr", fmt.Errorf("skip_when: %w", err))
 				continue
 			}
 			if skip {
+				row.Values = b.Cells(len(p.steps))
 				row.Fate = record.Skipped
 				continue
 			}
 		}
+		row.Values = b.Room(len(p.steps))
 		for j := range p.steps {
-			p.steps[j].fill(row, in, &row.Values[j])
+			out := &row.Values[j]
+			if p.quick[j].fill(b, in, out, &scratch) {
+				continue
+			}
+			if !bared {
+				in, bared = bare(b, in), true
+			}
+			*out = record.Value{}
+			p.steps[j].fill(row, in, out)
 		}
 	}
 	b.Header = p.header

@@ -238,7 +238,7 @@ func FuzzInit(f *testing.F) {
 		obj := leads()
 		obj.AnyField = true
 		var out strings.Builder
-		if err := Init(&out, []string{a, b}, [][]string{{sample, sample}}, obj, "mycrm/leads", schema.Create); err != nil {
+		if err := Init(&out, []string{a, b}, [][]string{{sample, sample}}, obj, "mycrm/leads", schema.Create, Facts{}); err != nil {
 			t.Fatal(err)
 		}
 		m, err := Parse("m.yaml", []byte(out.String()))

@@ -28,7 +28,8 @@ type Source interface {
 	// empty, is the only good end.
 	Next(ctx context.Context, c *Chunk) error
 	// Decode turns a chunk into rows. It is pure: it touches nothing but its arguments. It sets b.Header and
-	// b.Origin to the source's header and, in each row, Line, Values and Origin (which may be the same slice). A
+	// b.Origin to the source's header and, in each row, Line, Values and Origin (which may be the same slice). The
+	// batch comes empty, with memory of its own to use (Add, Cells); texts must not share memory with c.Data. A
 	// row that cannot be trusted is rejected (Row.Reject); an error means that nothing after this point can be.
 	Decode(c *Chunk, b *record.Batch) error
 	// Close frees what the source holds. The engine calls it exactly once.
@@ -45,8 +46,9 @@ type Step interface {
 type Sink interface {
 	// Write delivers the open rows of a batch (Fate.Open) and gives each its fate. Rows in Doubt were perhaps
 	// written by an earlier run: the sink finds out before it writes again. It is called from as many goroutines
-	// as Options.Writers says; with one, in file order. An error stops the run: rows that have no fate by then
-	// have not been sent, or are known to the ledger.
+	// as Options.Writers says; with one, in file order. Batch, rows and cells are used again for other rows: nothing
+	// of them is kept after it returns, but for texts. An error stops the run: rows that have no fate by then have
+	// not been sent, or are known to the ledger.
 	Write(context.Context, *record.Batch) error
 	// Commit makes the whole durable and visible. It is called at most once, after the last Write, and only if
 	// every row has arrived.

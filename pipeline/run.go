@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -86,7 +89,32 @@ type run struct {
 	early    bool          // rows were left in the source
 	halt     chan struct{} // closed when no new row may enter: an error, or the end of the limit
 	haltOnce sync.Once
-	free     sync.Pool // chunks
+	chunks   pool[Chunk]
+	batches  pool[record.Batch]
+}
+
+// pool keeps what waits for its next use. What came last goes first: it is still in the processor's caches, and what is
+// not needed is never touched.
+type pool[T any] struct {
+	mu   sync.Mutex
+	free []*T
+}
+
+func (p *pool[T]) get() *T {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		x := p.free[n-1]
+		p.free = p.free[:n-1]
+		return x
+	}
+	return new(T)
+}
+
+func (p *pool[T]) put(x *T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, x)
 }
 
 // piece is a chunk on its way to becoming a batch.
@@ -100,9 +128,33 @@ type piece struct {
 // load is a batch on its way through the sink.
 type load struct {
 	batch *record.Batch
-	keys  []string
+	from  []*share // whose cells its rows use, other than its own
+	keys  []uint64 // hashes of what its rows are about
 	err   error
 	ready chan struct{}
+}
+
+// share counts the loads that use the cells of one decoded batch, and the arranger while it works on it.
+type share struct {
+	batch *record.Batch
+	users atomic.Int32
+}
+
+// drop ends one use; the last one frees the batch for other rows.
+func (r *run) drop(s *share) {
+	if s.users.Add(-1) == 0 {
+		r.recycle(s.batch)
+	}
+}
+
+// recycle empties a batch and keeps it for the next rows. After a fault nothing is used again: a sink that was broken
+// off may still be at work.
+func (r *run) recycle(b *record.Batch) {
+	if r.stopped() {
+		return
+	}
+	b.Reset()
+	r.batches.put(b)
 }
 
 func (r *run) stop() { r.haltOnce.Do(func() { close(r.halt) }) }
@@ -171,10 +223,7 @@ func (r *run) flow(ctx context.Context) error {
 // after the rows before it.
 func (r *run) read(ctx context.Context, pieces, decode chan<- *piece) error {
 	for !r.stopped() && ctx.Err() == nil {
-		c, _ := r.free.Get().(*Chunk)
-		if c == nil {
-			c = &Chunk{}
-		}
+		c := r.chunks.get()
 		err := r.src.Next(ctx, c)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -195,12 +244,12 @@ func (r *run) read(ctx context.Context, pieces, decode chan<- *piece) error {
 }
 
 func (r *run) decode(p *piece) error {
-	p.batch = &record.Batch{}
+	p.batch = r.batches.get()
 	// A decoder that gives up has filled in the rows before the fault: they are good, and go through the steps.
 	broken := r.src.Decode(p.chunk, p.batch)
 	p.batch.Cursor = p.chunk.Cursor
 	p.chunk.Extra = nil
-	r.free.Put(p.chunk)
+	r.chunks.put(p.chunk)
 	p.chunk = nil
 	for _, s := range r.steps {
 		if err := s.Apply(p.batch); err != nil {
@@ -214,7 +263,7 @@ func (r *run) decode(p *piece) error {
 // arrange numbers the rows, recalls what is known of them, brings groups together, cuts the sink's batches and hands
 // them out.
 func (r *run) arrange(ctx context.Context, pieces <-chan *piece, loads, write chan<- *load) error {
-	a := &arranger{run: r, ctx: ctx, loads: loads, write: write, busy: map[string]*load{}}
+	a := &arranger{run: r, ctx: ctx, loads: loads, write: write, busy: map[uint64]*load{}, seed: maphash.MakeSeed()}
 	if r.o.Group != nil {
 		a.groups = map[string]*group{}
 	}
@@ -256,10 +305,14 @@ type arranger struct {
 	full         bool
 	refused      int64
 	out          *record.Batch // being filled, if BatchSize or Group asks for batches of our own
+	from         []*share      // whose cells are in out
+	current      *share        // the decoded batch that is being taken, nil with groups: their rows wait in no order
 	open         int           // records in out that the sink will see
 	groups       map[string]*group
 	waiting      int
-	busy         map[string]*load // the last load that holds a key
+	busy         map[uint64]*load // by hash of a key: the last load that holds it
+	holding      []*load          // the loads in busy
+	seed         maphash.Seed
 }
 
 type group struct {
@@ -276,7 +329,13 @@ const maxRetire = 1000
 
 // take accepts a decoded batch and reports whether the limit is reached.
 func (a *arranger) take(b *record.Batch) (full bool, err error) {
-	kept := b.Rows[:0]
+	whole := a.o.BatchSize == 0 && a.groups == nil // the batch goes on as it is
+	if !whole && a.groups == nil {
+		a.current = &share{batch: b}
+		a.current.users.Store(1)
+		defer a.drop(a.current)
+	}
+	kept := 0
 	for i := range b.Rows {
 		row := &b.Rows[i]
 		if a.o.Limit > 0 && a.num >= a.o.Skip+a.o.Limit {
@@ -304,21 +363,25 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 		if row.Fate == record.Rejected {
 			a.refused++
 		}
-		if a.o.BatchSize == 0 && a.groups == nil {
-			kept = append(kept, *row)
-		} else if err := a.place(b, row, false); err != nil {
-			return false, err
+		if !whole {
+			if err := a.place(b, row, false); err != nil {
+				return false, err
+			}
+		} else {
+			if kept != i {
+				b.Rows[kept] = *row
+			}
+			kept++
 		}
 		if a.o.StopAt > 0 && a.refused >= a.o.StopAt {
 			break
 		}
 	}
-	if a.o.BatchSize == 0 && a.groups == nil {
-		b.Rows = kept
-		if len(kept) > 0 {
-			if err := a.send(b); err != nil {
-				return false, err
-			}
+	if whole {
+		if b.Rows = b.Rows[:kept]; kept == 0 {
+			a.recycle(b)
+		} else if err := a.send(b, nil); err != nil {
+			return false, err
 		}
 	}
 	if a.o.Limit > 0 && a.num >= a.o.Skip+a.o.Limit {
@@ -413,7 +476,12 @@ func (a *arranger) add(from *record.Batch, row record.Row) error {
 		}
 	}
 	if a.out == nil {
-		a.out = &record.Batch{Header: from.Header, Origin: from.Origin}
+		a.out = a.batches.get()
+		a.out.Header, a.out.Origin = from.Header, from.Origin
+	}
+	if s := a.current; s != nil && (len(a.from) == 0 || a.from[len(a.from)-1] != s) {
+		s.users.Add(1)
+		a.from = append(a.from, s)
 	}
 	a.out.Rows = append(a.out.Rows, row)
 	a.out.Cursor = from.Cursor
@@ -428,12 +496,12 @@ func (a *arranger) add(from *record.Batch, row record.Row) error {
 }
 
 func (a *arranger) flush() error {
-	b := a.out
-	a.out, a.open = nil, 0
+	b, from := a.out, a.from
+	a.out, a.from, a.open = nil, nil, 0
 	if b == nil || len(b.Rows) == 0 {
 		return nil
 	}
-	return a.send(b)
+	return a.send(b, from)
 }
 
 // end passes on what is left when the source has ended.
@@ -450,8 +518,8 @@ func (a *arranger) end() error {
 }
 
 // send hands a batch to the sink, after every earlier one that shares a key with it.
-func (a *arranger) send(b *record.Batch) error {
-	l := &load{batch: b, ready: make(chan struct{})}
+func (a *arranger) send(b *record.Batch, from []*share) error {
+	l := &load{batch: b, from: from, ready: make(chan struct{})}
 	work := false
 	for i := range b.Rows {
 		if !b.Rows[i].Fate.Open() {
@@ -460,26 +528,12 @@ func (a *arranger) send(b *record.Batch) error {
 		work = true
 		if a.o.Key != nil && a.o.Writers > 1 {
 			if k := a.o.Key(&b.Rows[i]); k != "" {
-				l.keys = append(l.keys, k)
+				l.keys = append(l.keys, maphash.String(a.seed, k))
 			}
 		}
 	}
-	for _, k := range l.keys {
-		if before := a.busy[k]; before != nil {
-			<-before.ready
-		}
-	}
-	if len(a.busy) > 0 {
-		for k, before := range a.busy {
-			select {
-			case <-before.ready:
-				delete(a.busy, k)
-			default:
-			}
-		}
-	}
-	for _, k := range l.keys {
-		a.busy[k] = l
+	if len(l.keys) > 0 {
+		a.hold(l)
 	}
 	if work && (a.stopped() || a.ctx.Err() != nil) {
 		return ErrStopped
@@ -491,6 +545,33 @@ func (a *arranger) send(b *record.Batch) error {
 	}
 	a.write <- l
 	return nil
+}
+
+// hold waits for every earlier load that holds one of l's keys, and gives them to l. Two keys with one hash wait for each
+// other in vain, which does no harm.
+func (a *arranger) hold(l *load) {
+	for _, k := range l.keys {
+		if before := a.busy[k]; before != nil {
+			<-before.ready
+		}
+	}
+	a.holding = slices.DeleteFunc(a.holding, func(x *load) bool {
+		select {
+		case <-x.ready:
+		default:
+			return false
+		}
+		for _, k := range x.keys {
+			if a.busy[k] == x {
+				delete(a.busy, k)
+			}
+		}
+		return true
+	})
+	for _, k := range l.keys {
+		a.busy[k] = l
+	}
+	a.holding = append(a.holding, l)
 }
 
 // retire counts and reports the batches in file order. After an error it goes on counting, so that rows which were
@@ -517,6 +598,12 @@ func (r *run) retire(loads <-chan *load) error {
 				}
 				r.stop()
 			}
+		}
+		if first == nil {
+			for _, s := range l.from {
+				r.drop(s)
+			}
+			r.recycle(l.batch)
 		}
 	}
 	return first

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -19,8 +20,11 @@ import (
 // file is an open file as readers see it: unpacked, counted, with a look ahead.
 type file struct {
 	path        string
-	compression string // gzip, zstd or ""
+	compression string // gzip, zstd, zip or ""
+	inner       string // the name of the one file in a zip archive
 	read        atomic.Int64
+	size        int64 // of the file as it is stored
+	regular     bool  // it can be read again
 	f           *os.File
 	unpack      func() // frees the decompressor
 	buf         *bufio.Reader
@@ -32,13 +36,12 @@ const headSize = 64 << 10
 // maxWindow bounds the memory that a zstd file may ask for: what zstd --long=27 makes.
 const maxWindow = 128 << 20
 
-// splitCompression takes .gz or .zst off a name.
+// splitCompression takes .gz, .zst or .zip off a name.
 func splitCompression(name string) (base, compression string) {
-	if b, ok := strings.CutSuffix(name, ".gz"); ok {
-		return b, "gzip"
-	}
-	if b, ok := strings.CutSuffix(name, ".zst"); ok {
-		return b, "zstd"
+	for _, x := range []struct{ suffix, compression string }{{".gz", "gzip"}, {".zst", "zstd"}, {".zip", "zip"}} {
+		if b, ok := strings.CutSuffix(name, x.suffix); ok {
+			return b, x.compression
+		}
 	}
 	return name, ""
 }
@@ -84,6 +87,10 @@ func (in *file) start() error {
 	if st.IsDir() {
 		return fmt.Errorf("%s: this is a folder, not a file", in.path)
 	}
+	in.size, in.regular = math.MaxInt64, st.Mode().IsRegular()
+	if in.regular {
+		in.size = st.Size()
+	}
 	var r io.Reader = &counter{in.f, &in.read}
 	_, in.compression = splitCompression(strings.ToLower(in.path))
 	switch in.compression {
@@ -95,14 +102,20 @@ func (in *file) start() error {
 		if err != nil {
 			return fmt.Errorf("%s: the name says gzip, the content does not read as such: %w", in.path, cutOff(err))
 		}
-		r = &packed{in.path, z}
+		r = in.packed(z)
+	case "zip":
+		z, err := in.openZip(st.Size())
+		if err != nil {
+			return err
+		}
+		r = in.packed(z)
 	case "zstd":
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.path, err)
 		}
 		in.unpack = z.Close
-		r = &packed{in.path, z}
+		r = in.packed(z)
 	}
 	in.buf = bufio.NewReaderSize(r, headSize)
 	return nil
@@ -155,7 +168,7 @@ func looks(head []byte) (what, todo string) {
 		if bytes.Contains(head, []byte("[Content_Types].xml")) || bytes.Contains(head, []byte("xl/")) || bytes.Contains(head, []byte("_rels/")) {
 			return "an Excel workbook", "pass --format xlsx"
 		}
-		return "a zip archive", "unpack it first, or pass --format xlsx if it is a workbook"
+		return "a zip archive", "unpack it first, give the file a name that ends in .zip, or pass --format xlsx if it is a workbook"
 	case has("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
 		return oleName, "save it as .xlsx without a password"
 	case has("\x1f\x8b"):
@@ -213,16 +226,29 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// packed words the errors of a decompressor.
+// What a packed file may become: beyond bombSize, no more than bombFactor times what has been read of it. Tables of
+// people and places shrink to a tenth, seldom to a fiftieth.
+const (
+	bombSize   = 1 << 30
+	bombFactor = 200
+)
+
+// packed words the errors of a decompressor, and stops one that makes much too much of a file.
 type packed struct {
-	path string
-	r    io.Reader
+	in  *file
+	r   io.Reader
+	out int64
 }
+
+func (in *file) packed(r io.Reader) *packed { return &packed{in: in, r: r} }
 
 func (p *packed) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
+	if p.out += int64(n); p.out > bombSize && p.out/bombFactor > p.in.read.Load() {
+		return 0, fmt.Errorf("%s: more than %d MiB come out of %d KiB: this is no table but an archive made to fill memory and disks; unpack it yourself if you trust it", p.in.path, p.out>>20, p.in.read.Load()>>10)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%s: %w", p.path, cutOff(err))
+		err = fmt.Errorf("%s: %w", p.in.path, cutOff(err))
 	}
 	return n, err
 }

@@ -3,31 +3,43 @@
 package readers
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
+	"github.com/crmetl/crmetl/internal/columns"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/readers/csv"
+	"github.com/crmetl/crmetl/readers/internal/text"
 	"github.com/crmetl/crmetl/readers/jsonl"
 	"github.com/crmetl/crmetl/readers/xlsx"
+	"github.com/crmetl/crmetl/record"
 )
 
 // Options say how a file is read. The zero value finds everything out.
 type Options struct {
-	Format    string // csv, tsv, xlsx, jsonl; "" = by the name (also under .gz, .zst)
+	Format    string // csv, tsv, xlsx, jsonl; "" = by the name (also under .gz, .zst, .zip)
 	Delimiter string // one character, or \t, tab; "" = find out
 	Encoding  string // "" = find out
 	Sheet     string // name or 1-based number (xlsx)
-	HeaderRow string // "" = find out / first, "none", or a 1-based number
+	HeaderRow string // "" = find out / first, "none", or a 1-based number; xlsx also a run of rows whose names are joined, 2-3
 	Range     string // A1:K900 (xlsx)
-	Loose     bool   // conversions from file to file: keep empty and repeated column names as they are; otherwise they are an error that names the columns
 
-	Quote   string // text files: the character around cells; "" = ", "none" = no quoting
-	Escape  string // text files: the character that takes a quote's meaning away inside a quoted cell; "" = the quote, doubled
-	Comment string // text files: lines that begin with it are passed over; "" = there are no comments
+	SkipHidden bool // xlsx: leave out the rows that are hidden; otherwise they are read, and the evidence counts them
+	FillMerged bool // xlsx: give every cell that a merged cell covers its value; otherwise only the first one has it
+
+	// Loose is for conversions from file to file: it keeps empty and repeated column names as they are, which otherwise
+	// are an error that names the columns, and totals below the table, which otherwise are refused rows.
+	Loose bool
+
+	Quote   string // text files: the character around cells; "" = find out, "none" = no quoting
+	Escape  string // text files: the character that takes a quote's meaning away inside a quoted cell; "" = find out, the quote itself = doubled
+	Comment string // text files: lines that begin with it are passed over; "" = find out, "none" = there are no comments
 }
 
 // Reader is an open file: a source that can also tell how it reads, and how far it has come.
@@ -43,16 +55,21 @@ type Reader interface {
 // Evidence says how a file is read, and on what grounds.
 type Evidence struct {
 	Format      string   `json:"format"`
-	Compression string   `json:"compression,omitempty"` // gzip, zstd
+	Compression string   `json:"compression,omitempty"` // gzip, zstd, zip
 	Encoding    string   `json:"encoding,omitempty"`
 	Delimiter   string   `json:"delimiter,omitempty"` // the character itself
 	Quote       string   `json:"quote,omitempty"`     // the character itself, or none
+	Escape      string   `json:"escape,omitempty"`    // the character that takes a quote's meaning away; "" = quotes are doubled
+	Comment     string   `json:"comment,omitempty"`   // lines that begin with it are passed over
 	LineEnds    string   `json:"line_ends,omitempty"` // lf, crlf, cr, or mixed
 	Sheet       string   `json:"sheet,omitempty"`
 	Sheets      []string `json:"sheets,omitempty"`
 	HeaderRow   int      `json:"header_row"` // 1-based line or sheet row of the header, 0 if there is none
 	Columns     []string `json:"columns"`
 	Notes       []string `json:"notes,omitempty"` // the grounds, in words
+	// Warnings are those of the notes that whoever uses the rows must hear of: what was guessed, taken for granted, or
+	// left out.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // format is one entry of the shelf.
@@ -67,7 +84,7 @@ func formats() []format {
 	return []format{
 		{"csv", []string{".csv"}, openCSV},
 		{"tsv", []string{".tsv", ".tab"}, openCSV},
-		{"xlsx", []string{".xlsx", ".xlsm"}, openXLSX},
+		{"xlsx", []string{".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".xlsb", ".ods"}, openXLSX},
 		{"jsonl", []string{".jsonl", ".ndjson"}, openJSONL},
 	}
 }
@@ -76,12 +93,23 @@ func formats() []format {
 // what to do: there is no such file, it is a folder, empty or may not be read, it is something else than its name
 // says, its header is no good, or its format, encoding or delimiter can't be known.
 func Open(path string, o Options) (Reader, error) {
+	_, compression := splitCompression(strings.ToLower(path))
 	f, err := pick(path, o.Format)
-	if err != nil {
+	if err != nil && compression != "zip" {
 		return nil, err
 	}
-	in, err := openFile(path)
+	in, ferr := openFile(path)
+	if ferr != nil {
+		return nil, ferr
+	}
+	if compression == "zip" && o.Format == "" {
+		// The file's own name says more than that of the archive.
+		if x, ok := byName(in.inner); ok {
+			f, err = x, nil
+		}
+	}
 	if err != nil {
+		_ = in.Close()
 		return nil, err
 	}
 	if err := in.check(f.name, o.Format != ""); err != nil {
@@ -109,15 +137,11 @@ func pick(path, name string) (format, error) {
 	if name != "" {
 		return format{}, fmt.Errorf("%s: there is no format %q; the formats are %s", path, name, strings.Join(names, ", "))
 	}
+	if f, ok := byName(path); ok {
+		return f, nil
+	}
 	base, _ := splitCompression(strings.ToLower(filepath.Base(path)))
 	ext := filepath.Ext(base)
-	for _, f := range all {
-		for _, s := range f.suffixes {
-			if ext == s {
-				return f, nil
-			}
-		}
-	}
 	if _, err := os.Stat(path); err != nil {
 		return format{}, openError(path, err)
 	}
@@ -128,15 +152,65 @@ func pick(path, name string) (format, error) {
 	return format{}, fmt.Errorf("%s: %s; pass --format %s", path, what, strings.Join(names, ", "))
 }
 
+// byName finds the format that a file's name tells.
+func byName(path string) (format, bool) {
+	base, _ := splitCompression(strings.ToLower(filepath.Base(path)))
+	for _, f := range formats() {
+		if slices.Contains(f.suffixes, filepath.Ext(base)) {
+			return f, true
+		}
+	}
+	return format{}, false
+}
+
 // opened is a text reader together with the file below it.
 type opened struct {
 	pipeline.Source
 	in       *file
+	delim    *csv.Reader // nil for JSON Lines
+	loose    bool
+	mu       sync.Mutex
 	evidence Evidence
 }
 
-func (o *opened) Evidence() Evidence { return o.evidence }
-func (o *opened) BytesRead() int64   { return o.in.read.Load() }
+// Evidence says how the text is read and why; more of it may be known at the end.
+func (o *opened) Evidence() Evidence {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.evidence
+}
+
+func (o *opened) BytesRead() int64 { return min(o.in.read.Load(), o.in.size) }
+
+// Decode turns a chunk into rows. It refuses totals and other lines below the table, and tells a spreadsheet's errors
+// from texts, as in workbooks.
+func (o *opened) Decode(c *pipeline.Chunk, b *record.Batch) error {
+	err := o.Source.Decode(c, b)
+	if o.delim == nil || err != nil {
+		return err
+	}
+	if !o.loose && bytes.IndexByte(c.Data, '#') >= 0 {
+		faults(b)
+	}
+	if said := o.delim.Foot(c, b, !o.loose); said != "" {
+		o.mu.Lock()
+		o.evidence.Notes = append(slices.Clone(o.evidence.Notes), said)
+		o.evidence.Warnings = append(slices.Clone(o.evidence.Warnings), said)
+		o.mu.Unlock()
+	}
+	return nil
+}
+
+// faults finds the cells that show a spreadsheet's error in place of a value: #N/A, #####.
+func faults(b *record.Batch) {
+	for i := range b.Rows {
+		for k, v := range b.Rows[i].Origin {
+			if s := v.Text(); len(s) > 2 && s[0] == '#' && columns.ErrorCell(s) {
+				b.Rows[i].Origin[k] = record.Of(record.Fault, s)
+			}
+		}
+	}
+}
 
 // Close closes the reader and the file.
 func (o *opened) Close() error {
@@ -147,8 +221,38 @@ func (o *opened) Close() error {
 	return err
 }
 
+// encoding looks at the whole file, if its beginning leaves its encoding open: rows are not to be read as UTF-8 up to
+// the one that shows that they are not. It returns nil if there is nothing to add to what the beginning tells.
+func (in *file) encoding(told string) (*text.Encoding, error) {
+	if told != "" || !in.regular {
+		return nil, nil
+	}
+	head, err := in.buf.Peek(headSize)
+	if err != nil || text.Marked(head) {
+		return nil, nil // all of it is in the head, or it says so itself
+	}
+	again, err := openFile(in.path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = again.Close() }()
+	s, err := text.ScanAll(again)
+	if err != nil {
+		return nil, nil // reading comes to the same fault, after the rows before it
+	}
+	e, err := s.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.path, err)
+	}
+	return &e, nil
+}
+
 func openCSV(in *file, o Options) (Reader, error) {
-	c := csv.Options{Name: in.path, Delimiter: o.Delimiter, Encoding: o.Encoding, HeaderRow: o.HeaderRow, Loose: o.Loose, Quote: o.Quote, Escape: o.Escape, Comment: o.Comment}
+	found, err := in.encoding(o.Encoding)
+	if err != nil {
+		return nil, err
+	}
+	c := csv.Options{Name: in.path, Delimiter: o.Delimiter, Encoding: o.Encoding, HeaderRow: o.HeaderRow, Loose: o.Loose, Quote: o.Quote, Escape: o.Escape, Comment: o.Comment, Found: found}
 	if o.Format == "tsv" && c.Delimiter == "" {
 		c.Delimiter = "tab"
 	}
@@ -157,20 +261,32 @@ func openCSV(in *file, o Options) (Reader, error) {
 		return nil, err
 	}
 	e := r.Evidence()
-	return &opened{Source: r, in: in, evidence: Evidence{
-		Format: o.Format, Compression: in.compression, Encoding: e.Encoding, Delimiter: e.Delimiter, Quote: e.Quote,
-		LineEnds: e.LineEnds, HeaderRow: e.HeaderRow, Columns: r.Header().Names(), Notes: e.Notes,
+	return &opened{Source: r, in: in, delim: r, loose: o.Loose, evidence: Evidence{
+		Format: o.Format, Compression: in.compression, Encoding: e.Encoding, Delimiter: e.Delimiter, Quote: e.Quote, Escape: e.Escape, Comment: e.Comment,
+		LineEnds: e.LineEnds, HeaderRow: e.HeaderRow, Columns: r.Header().Names(), Notes: append(in.notes(), e.Notes...), Warnings: e.Warnings,
 	}}, nil
 }
 
+// notes says what the file was taken out of.
+func (in *file) notes() []string {
+	if in.inner == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("archive: the one file in it is %s", shownName(in.inner))}
+}
+
 func openJSONL(in *file, o Options) (Reader, error) {
-	r, err := jsonl.New(in, jsonl.Options{Name: in.path, Encoding: o.Encoding})
+	found, err := in.encoding(o.Encoding)
+	if err != nil {
+		found = nil // JSON is UTF-8: lines that are not are refused, the others are read
+	}
+	r, err := jsonl.New(in, jsonl.Options{Name: in.path, Encoding: o.Encoding, Found: found})
 	if err != nil {
 		return nil, err
 	}
 	e := r.Evidence()
 	return &opened{Source: r, in: in, evidence: Evidence{
-		Format: o.Format, Compression: in.compression, Encoding: e.Encoding, Columns: r.Header().Names(), Notes: e.Notes,
+		Format: o.Format, Compression: in.compression, Encoding: e.Encoding, Columns: r.Header().Names(), Notes: append(in.notes(), e.Notes...), Warnings: e.Warnings,
 	}}, nil
 }
 
@@ -203,7 +319,9 @@ func openXLSX(in *file, o Options) (Reader, error) {
 		}
 		path = w.temp
 	}
-	r, err := xlsx.Open(path, xlsx.Options{Sheet: o.Sheet, HeaderRow: o.HeaderRow, Range: o.Range, Loose: o.Loose})
+	r, err := xlsx.Open(path, xlsx.Options{
+		Sheet: o.Sheet, HeaderRow: o.HeaderRow, Range: o.Range, Loose: o.Loose, SkipHidden: o.SkipHidden, FillMerged: o.FillMerged,
+	})
 	if err != nil {
 		if w.temp != "" {
 			_ = os.Remove(w.temp)

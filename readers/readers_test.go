@@ -66,6 +66,26 @@ func zipped(t testing.TB, name string) []byte {
 	return b.Bytes()
 }
 
+// zipOf makes an archive of names and contents.
+func zipOf(t testing.TB, files ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(files); i += 2 {
+		f, err := z.Create(files[i])
+		if err == nil && files[i+1] != "" {
+			_, err = f.Write([]byte(files[i+1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // drain reads a file to its end.
 func drain(path string, o Options) (rows int, r Reader, err error) {
 	r, err = Open(path, o)
@@ -102,6 +122,8 @@ func TestFormats(t *testing.T) {
 		{"x.csv.gz", gz(t, text), Options{}, Evidence{Format: "csv", Compression: "gzip", Delimiter: ",", HeaderRow: 1}},
 		{"x.csv.zst", zst(t, text), Options{}, Evidence{Format: "csv", Compression: "zstd", Delimiter: ",", HeaderRow: 1}},
 		{"x.tsv", []byte(strings.ReplaceAll(text, ",", "\t")), Options{}, Evidence{Format: "tsv", Delimiter: "\t", HeaderRow: 1}},
+		{"x.csv.zip", zipOf(t, "folder/", "", "folder/leads.csv", text), Options{}, Evidence{Format: "csv", Compression: "zip", Delimiter: ",", HeaderRow: 1}},
+		{"x.zip", zipOf(t, "leads.tsv", strings.ReplaceAll(text, ",", "\t")), Options{}, Evidence{Format: "tsv", Compression: "zip", Delimiter: "\t", HeaderRow: 1}},
 		{"x.dat", []byte(text), Options{Format: "csv"}, Evidence{Format: "csv", Delimiter: ",", HeaderRow: 1}},
 		{"x.dat.gz", gz(t, text), Options{Format: "CSV"}, Evidence{Format: "csv", Compression: "gzip", Delimiter: ",", HeaderRow: 1}},
 		{"x.jsonl", []byte("{\"a\":1,\"b\":2}\n{\"a\":3}\n"), Options{}, Evidence{Format: "jsonl"}},
@@ -113,7 +135,7 @@ func TestFormats(t *testing.T) {
 			if err != nil || rows != 2 {
 				t.Fatalf("%d rows, error %v, want 2", rows, err)
 			}
-			if r.BytesRead() != int64(len(c.data)) {
+			if n := r.BytesRead(); n != int64(len(c.data)) && (c.want.Compression != "zip" || n == 0 || n > int64(len(c.data))) {
 				t.Errorf("%d bytes read, the file has %d", r.BytesRead(), len(c.data))
 			}
 			got := r.Evidence()
@@ -161,7 +183,18 @@ func TestOpenErrors(t *testing.T) {
 		{"no extension", "leads", []byte("a,b\n"), Options{}, "has no extension to tell its format by; pass --format"},
 		{"unknown format", "leads.csv", []byte("a,b\n"), Options{Format: "parquet"}, `there is no format "parquet"`},
 		{"repeated header", "leads.csv", []byte("a,b,a\n"), Options{}, `leads.csv: line 1, the header: columns A and C are both named "a"`},
-		{"encoding", "leads.csv", []byte("a,b\nCaf\xe9,1\n"), Options{}, "leads.csv: line 2: byte 8 (0xE9) is not UTF-8; as windows-1252 the text there reads \"Café,1\""},
+		{"encoding", "leads.csv", []byte("a,b\n\xe6\xe0,1\n"), Options{}, "leads.csv: line 2: byte 5 (0xE6) is not UTF-8, and which encoding it is can't be told for sure: "},
+		{"encoding, far behind", "leads.csv.gz", gz(t, strings.Repeat("1,2\n", 50_000)+"\xe6\xe0,1\n"), Options{}, "line 50001: byte 200001 (0xE6) is not UTF-8"},
+		{"encoding, other than told", "leads.csv", []byte("a,b\nCaf\xe9,1\n"), Options{Encoding: "utf-8"}, "leads.csv: line 2: byte 8 (0xE9) is not UTF-8; as windows-1252 the text there reads \"Café,1\""},
+		{"two in a zip", "leads.zip", zipOf(t, "a.csv", "x\n", "folder/b.csv", "y\n", "__MACOSX/._a.csv", "z"), Options{}, "the archive has 2 files in it: a.csv, folder/b.csv; unpack the one that is meant"},
+		{"nothing in a zip", "leads.zip", zipOf(t), Options{}, "the archive has no file in it"},
+		{"workbook named zip", "leads.zip", zipped(t, "[Content_Types].xml"), Options{}, "a name that ends in .xlsx"},
+		{"no zip", "leads.csv.zip", []byte("a,b\n1,2\n"), Options{}, "the name says zip, the content does not read as such"},
+		{"empty zip", "leads.csv.zip", nil, Options{}, "the file is empty"},
+		{"cut zip", "leads.csv.zip", zipOf(t, "leads.csv", many)[:200], Options{}, "the name says zip"},
+		{"zip in zip", "leads.csv.zip", zipOf(t, "leads.csv", string(zipOf(t, "leads.csv", "a"))), Options{}, "it looks like a zip archive"},
+		{"something else in a zip", "leads.zip", zipOf(t, "leads.pdf", "x"), Options{}, "pass --format"},
+		{"a million columns", "leads.csv", []byte(strings.Repeat("a,", 1_000_000) + "\n"), Options{Loose: true}, "more than 50000 columns"},
 		{"delimiter", "leads.csv", []byte("a,b;c\n"), Options{}, "leads.csv: the delimiter can't be told for sure"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

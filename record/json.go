@@ -13,6 +13,63 @@ const hexDigits = "0123456789abcdef"
 // goes to an API and not into a page.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	special, wide := looks(s)
+	if special || wide && !utf8.ValidString(s) {
+		dst = appendEscaped(dst, s)
+	} else {
+		dst = append(dst, s...)
+	}
+	return append(dst, '"')
+}
+
+const (
+	ones = 0x0101010101010101
+	tops = 0x8080808080808080
+)
+
+// looks reports whether there is a byte that a JSON string can't hold as it is, and one that is not ASCII, eight bytes at
+// a time; what is left over is looked at together with bytes before it.
+func looks(s string) (special, wide bool) {
+	var bad, high uint64
+	n := len(s)
+	switch {
+	case n >= 8:
+		for i := 0; i+8 <= n; i += 8 {
+			bad, high = look(word(s[i:i+8]), bad, high)
+		}
+		bad, high = look(word(s[n-8:]), bad, high)
+	case n >= 4:
+		bad, high = look(half(s[:4])|half(s[n-4:])<<32, bad, high)
+	case n > 0:
+		w := uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16 | ' '*(ones&^0xffffff)
+		bad, high = look(w, bad, high)
+	}
+	return bad != 0, high != 0
+}
+
+// word is the first eight bytes of s in one number, which is one load.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// half is the same of four bytes.
+func half(s string) uint64 {
+	_ = s[3]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
+}
+
+// look adds what one word says. Bytes that are not ASCII are left out of the first question, so that no carry goes from
+// one byte to the next. Of an ASCII byte c, c+0x60 has its high bit if c is ' ' or more; (c^'"')+0x7f, if c is not
+// a quote; (c^'\\')+0x7f, if it is no backslash.
+func look(w, bad, high uint64) (uint64, uint64) {
+	c := w &^ tops
+	plain := (c + 0x60*ones) & ((c ^ '"'*ones) + 0x7f*ones) & ((c ^ '\\'*ones) + 0x7f*ones)
+	return bad | ^(plain|w)&tops, high | w&tops
+}
+
+// appendEscaped appends the inside of a JSON string.
+func appendEscaped(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -47,7 +104,7 @@ func AppendString(dst []byte, s string) []byte {
 		i++
 		start = i
 	}
-	return append(append(dst, s[start:]...), '"')
+	return append(dst, s[start:]...)
 }
 
 // AppendJSON appends the value as JSON. Absent and Null are null.

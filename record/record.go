@@ -184,7 +184,8 @@ func ProblemsOf(err error) Problems {
 }
 
 // Batch is what moves through a pipeline: some rows in file order, and the memory that their cells live in. A batch
-// owns its cells: whoever fills one never keeps a slice of it.
+// owns its cells and its rows: an engine that has seen a batch through uses both again for other rows (Reset), so whoever
+// is given one keeps no slice of it and no pointer into it. Texts are safe to keep: no text is ever overwritten.
 type Batch struct {
 	Header *Header // names of Row.Values; a step that renames or moves cells sets a new one
 	Origin *Header // names of Row.Origin
@@ -192,30 +193,96 @@ type Batch struct {
 	Out    []byte // the batch as a writer's encoder rendered it, if one did
 	Cursor string // where a source could go on after this batch
 
-	free []Value // unused cells of the current block
+	free   []Value   // unused cells of the current block
+	blocks [][]Value // all blocks, in the order of their use
+	used   int       // how many of them were begun
+	arena  *arena    // where texts of the batch are put together
 }
 
 // cellBlock is how many cells a batch allocates at once.
 const cellBlock = 4096
 
+// maxKept bounds the cells that an empty batch keeps for its next use: one batch of very wide rows must not hold on to
+// memory that no other needs.
+const maxKept = 64 << 10
+
 // Reset empties the batch for reuse. Rows and cells handed out before must not be used any more.
 func (b *Batch) Reset() {
 	clear(b.Rows)
-	*b = Batch{Rows: b.Rows[:0], Out: b.Out[:0], free: b.free}
+	kept := 0
+	for i, block := range b.blocks {
+		if kept += len(block); kept > maxKept && i > 0 {
+			clear(b.blocks[i:])
+			b.blocks = b.blocks[:i]
+			break
+		}
+	}
+	*b = Batch{Rows: b.Rows[:0], Out: b.Out[:0], blocks: b.blocks, arena: b.arena}
 }
 
 // Add appends an empty row and returns it; the pointer is good until the next Add.
 func (b *Batch) Add() *Row {
+	if n := len(b.Rows); n < cap(b.Rows) {
+		b.Rows = b.Rows[:n+1]
+		row := &b.Rows[n]
+		*row = Row{}
+		return row
+	}
 	b.Rows = append(b.Rows, Row{})
 	return &b.Rows[len(b.Rows)-1]
 }
 
 // Cells returns n fresh cells of the batch's own memory, all Absent.
 func (b *Batch) Cells(n int) []Value {
+	cells := b.Room(n)
+	clear(cells)
+	return cells
+}
+
+// Room returns n cells of the batch's own memory with whatever was in them before: for who fills each of them.
+func (b *Batch) Room(n int) []Value {
 	if n > len(b.free) {
-		b.free = make([]Value, max(n, cellBlock))
+		b.free = b.block(n)
 	}
 	cells := b.free[:n:n]
 	b.free = b.free[n:]
 	return cells
+}
+
+// block begins the next block of n cells or more: one from before Reset if it is large enough.
+func (b *Batch) block(n int) []Value {
+	if b.used < len(b.blocks) && len(b.blocks[b.used]) >= n {
+		b.used++
+		return b.blocks[b.used-1]
+	}
+	block := make([]Value, max(n, cellBlock))
+	b.blocks = append(b.blocks[:b.used], block)
+	b.used++
+	return block
+}
+
+// arena is where many short texts share one piece of memory. What was written stays as it is for as long as somebody
+// holds one of the texts.
+type arena struct{ strings.Builder }
+
+// arenaBlock is how many bytes of text share one allocation.
+const arenaBlock = 16 << 10
+
+// Text returns a copy of text as a string. Many of them share one allocation, which lives as long as any of them: it is
+// for values of the batch's rows.
+func (b *Batch) Text(text []byte) string {
+	if len(text) > arenaBlock/8 {
+		return string(text)
+	}
+	if b.arena == nil {
+		b.arena = &arena{}
+	}
+	a := b.arena
+	if a.Cap()-a.Len() < len(text) {
+		a.Reset()
+		a.Grow(arenaBlock)
+	}
+	from := a.Len()
+	a.Write(text)
+	return a.String()[from:]
 }

@@ -86,6 +86,9 @@ func (v Value) IsEmpty() bool {
 	case Absent, Null:
 		return true
 	case Text:
+		if s := v.text; s != "" && s[0] > ' ' && s[0] < 0x7f {
+			return false // as most texts begin
+		}
 		return strings.TrimSpace(v.text) == ""
 	}
 	return false

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-playground/validator/v10"
@@ -46,6 +47,7 @@ type check struct {
 	as    shape     // how validator is given the value
 	typ   reflect.Type
 	quick func(v record.Value, row []record.Value) bool // reports that the value is certainly good; nil: never
+	gaps  *sync.Map                                     // what validator said, by which of the values are there; nil: texts count too
 }
 
 // operand is another field that a rule names.
@@ -100,7 +102,7 @@ func NewChecker(obj *Object, header *record.Header, mode Mode) (*Checker, error)
 			}
 			fc.value = append(fc.value, k)
 		}
-		if len(fc.inMode) > 0 || fc.col >= 0 {
+		if len(fc.inMode) > 0 || fc.col >= 0 && len(fc.value) > 0 {
 			c.fields = append(c.fields, fc)
 		}
 	}
@@ -187,6 +189,12 @@ func (c *Checker) compile(obj *Object, f *Field, r rule) (*check, error) {
 	}
 	if k.rule.onMissing() {
 		k.quick = quickPresence(k)
+		switch r.name {
+		case "required", "required_with", "required_with_all", "required_without", "required_without_all":
+			if len(k.refs) < 63 {
+				k.gaps = &sync.Map{}
+			}
+		}
 	} else {
 		k.quick = quickValue(&k.rule, k.as)
 	}
@@ -398,6 +406,17 @@ func (c *Checker) row(row *record.Row, broken []string) error {
 // judge asks validator about one value and rejects the row if it is bad.
 func (c *Checker) judge(row *record.Row, k *check, col int) (bad bool, err error) {
 	v := at(row.Values, col)
+	var there uint64
+	if k.gaps != nil {
+		there = k.present(v, row.Values)
+		if said, ok := k.gaps.Load(there); ok {
+			message, _ := said.(string)
+			if message != "" {
+				c.reject(row, k.field.Name, col, k.rule.label(), message)
+			}
+			return message != "", nil
+		}
+	}
 	value, refs, verdict := k.operands(v, row.Values)
 	switch verdict {
 	case holds:
@@ -413,11 +432,29 @@ func (c *Checker) judge(row *record.Row, k *check, col int) (bad bool, err error
 	if err != nil {
 		return false, fmt.Errorf("row %d: field %s: rule %q: %w", row.Num, k.field.Name, k.rule.text, err)
 	}
-	if found == nil {
-		return false, nil
+	message := ""
+	if found != nil {
+		message = k.message(v, found)
+		c.reject(row, k.field.Name, col, k.rule.label(), message)
 	}
-	c.reject(row, k.field.Name, col, k.rule.label(), k.message(v, found))
-	return true, nil
+	if k.gaps != nil {
+		k.gaps.Store(there, message)
+	}
+	return found != nil, nil
+}
+
+// present tells which of the values that the rule is about are there, a bit for each, the field's own the lowest. Of
+// rules that ask for no more, validator's verdict and its message hang on nothing else.
+func (k *check) present(v record.Value, row []record.Value) (bits uint64) {
+	if filled(v) {
+		bits = 1
+	}
+	for i, o := range k.refs {
+		if filled(at(row, o.col)) {
+			bits |= 2 << i
+		}
+	}
+	return bits
 }
 
 func (c *Checker) reject(row *record.Row, field string, col int, rule, message string) {

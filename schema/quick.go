@@ -345,26 +345,21 @@ func only(s string, class uint8) bool {
 
 // plainEmail accepts addresses such as ada.lovelace+crm@mail.example.com.
 func plainEmail(s string) bool {
-	at := strings.IndexByte(s, '@')
-	if at < 1 || at > 64 || len(s) > 254 {
+	if len(s) > 254 {
 		return false
 	}
-	local, domain := s[:at], s[at+1:]
 	dot := true
-	for i := 0; i < len(local); i++ {
-		if local[i] == '.' {
-			if dot {
-				return false
-			}
+	for i := 0; i < len(s) && i <= 64; i++ {
+		switch c := s[i]; {
+		case classes[c]&(letters|digits|mailPunct) != 0:
+			dot = false
+		case c == '.' && !dot:
 			dot = true
-			continue
+		default:
+			return c == '@' && !dot && plainHost(s[i+1:])
 		}
-		if classes[local[i]]&(letters|digits|mailPunct) == 0 {
-			return false
-		}
-		dot = false
 	}
-	return !dot && plainHost(domain)
+	return false
 }
 
 // plainHost accepts names such as mail.example.com: at least two parts, the last one of letters only.
@@ -372,24 +367,21 @@ func plainHost(s string) bool {
 	if len(s) > 253 {
 		return false
 	}
-	parts := 0
-	for {
-		part, rest, more := strings.Cut(s, ".")
-		if part == "" || len(part) > 63 || part[0] == '-' || part[len(part)-1] == '-' {
+	part, parts, onlyLetters := 0, 0, true // where the part begins, how many are before it, what is in it
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case classes[c]&letters != 0:
+		case classes[c]&digits != 0 || c == '-' && i > part:
+			onlyLetters = false
+		case c == '.' && i > part && i-part <= 63 && s[i-1] != '-':
+			part, onlyLetters = i+1, true
+			parts++
+		default:
 			return false
 		}
-		class := letters | digits
-		if !more {
-			return parts > 0 && len(part) > 1 && only(part, letters)
-		}
-		for i := 0; i < len(part); i++ {
-			if part[i] != '-' && classes[part[i]]&class == 0 {
-				return false
-			}
-		}
-		parts++
-		s = rest
 	}
+	return parts > 0 && onlyLetters && len(s)-part > 1 && len(s)-part <= 63
 }
 
 // plainURL accepts addresses such as https://www.example.com/a/b.html.

@@ -45,14 +45,15 @@ type Load struct {
 	Key         string         // the field that upsert matches on
 	Header      *record.Header // the vendor's fields that the rows carry, in order
 	Unsure      Policy
-	Yes         bool              // the user agreed to what needs --yes
-	Options     map[string]bool   // the object's own options that are set
-	DryRun      bool              // send nothing that changes anything; say through Warn what would be done
-	Settings    map[string]string // the connection's settings that are no secrets: how payloads look without a connection
-	ChangedOnly bool              // leave out rows that the vendor has already
-	Attachments string            // the folder that File fields are resolved under; "" refuses them
-	Started     time.Time         // when the run began, for lookups after a resume
-	Warn        func(string)      // says something about the run as a whole, once
+	Yes         bool                    // the user agreed to what needs --yes
+	Options     map[string]bool         // the object's own options that are set
+	DryRun      bool                    // send nothing that changes anything; say through Warn what would be done
+	Defaults    map[string]record.Value // of an object with SoftDefaults: what fields get that a record lacks, converted
+	Settings    map[string]string       // the connection's settings that are no secrets: how payloads look without a connection
+	ChangedOnly bool                    // leave out rows that the vendor has already
+	Attachments string                  // the folder that File fields are resolved under; "" refuses them
+	Started     time.Time               // when the run began, for lookups after a resume
+	Warn        func(string)            // says something about the run as a whole, once
 }
 
 // Payloads renders records as the vendor's own request bodies, without any call: what plan shows and convert --to

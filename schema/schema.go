@@ -95,9 +95,12 @@ type Object struct {
 	Options   []Option     `json:"options,omitempty"`    // flags of import and plan that this object alone has
 	GroupBy   string       `json:"group_by,omitempty"`   // the field whose value brings rows together into one record; "" if a row is a record, "*" if the whole file is one
 	Confirm   []Mode       `json:"confirm,omitempty"`    // modes that change so much that they need --yes
-	AnyField  bool         `json:"any_field,omitempty"`  // the vendor takes any attribute, not only Fields
-	Fields    []Field      `json:"fields,omitempty"`
-	Limits    []string     `json:"limits,omitempty"` // in words, for describe and the docs
+	// SoftDefaults says that an update or upsert reads the record first: a default is for what the record lacks, and never
+	// goes over what it has. The sink gets them as Load.Defaults instead of in the rows.
+	SoftDefaults bool     `json:"soft_defaults,omitempty"`
+	AnyField     bool     `json:"any_field,omitempty"` // the vendor takes any attribute, not only Fields
+	Fields       []Field  `json:"fields,omitempty"`
+	Limits       []string `json:"limits,omitempty"` // in words, for describe and the docs
 }
 
 // Option is a flag of import and plan, off unless the user sets it: --allow-group-send. It lets through what an import

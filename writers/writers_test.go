@@ -6,17 +6,22 @@ import (
 	stdcsv "encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	pq "github.com/parquet-go/parquet-go"
 
 	"github.com/crmetl/crmetl/internal/sinktest"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/readers"
 	"github.com/crmetl/crmetl/record"
 )
 
@@ -87,6 +92,98 @@ func readJSONL(path string) (columns []string, rows [][]string, err error) {
 	return columns, rows, nil
 }
 
+// readXLSX reads a workbook as import would.
+func readXLSX(path string) (columns []string, rows [][]string, err error) {
+	r, err := readers.Open(path, readers.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for {
+		var c pipeline.Chunk
+		var b record.Batch
+		if err = r.Next(context.Background(), &c); errors.Is(err, io.EOF) {
+			return r.Header().Names(), rows, nil
+		}
+		if err == nil {
+			err = r.Decode(&c, &b)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range b.Rows {
+			var row []string
+			for _, v := range b.Rows[i].Values {
+				row = append(row, v.Text())
+			}
+			rows = append(rows, row)
+		}
+	}
+}
+
+// readParquet reads a file's columns, all of which are text, by a library.
+func readParquet(path string) (columns []string, rows [][]string, err error) {
+	data, err := unpack(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := pq.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, column := range f.Root().Columns() {
+		columns = append(columns, column.Name())
+	}
+	r := pq.NewGenericReader[any](f)
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for {
+		some := make([]pq.Row, 100)
+		n, err := r.ReadRows(some)
+		for _, values := range some[:n] {
+			var row []string
+			for _, v := range values {
+				row = append(row, v.String())
+			}
+			rows = append(rows, row)
+		}
+		if errors.Is(err, io.EOF) {
+			return columns, rows, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// readGeoJSON reads the properties of the features, whose order is that of the columns.
+func readGeoJSON(path string) (columns []string, rows [][]string, err error) {
+	data, err := unpack(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	var all struct {
+		Type     string
+		Features []struct {
+			Type       string
+			Geometry   json.RawMessage
+			Properties struct{ ID, Name, Points string }
+		}
+	}
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, nil, err
+	}
+	if all.Type != "FeatureCollection" {
+		return nil, nil, fmt.Errorf("the collection is a %q", all.Type)
+	}
+	for _, f := range all.Features {
+		if f.Type != "Feature" || string(f.Geometry) != "null" {
+			return nil, nil, fmt.Errorf("a feature is a %q with the geometry %s", f.Type, f.Geometry)
+		}
+		rows = append(rows, []string{f.Properties.ID, f.Properties.Name, f.Properties.Points})
+	}
+	return []string{"id", "name", "points"}, rows, nil
+}
+
 func TestSinks(t *testing.T) {
 	for _, s := range []sinktest.Suite{
 		{Name: "out.csv", Read: readCSV(',')},
@@ -95,6 +192,12 @@ func TestSinks(t *testing.T) {
 		{Name: "out.CSV.zst", Read: readCSV(',')},
 		{Name: "out.jsonl", Read: readJSONL, NoHeader: true},
 		{Name: "out.jsonl.gz", Read: readJSONL, NoHeader: true},
+		{Name: "out.xlsx", Read: readXLSX},
+		{Name: "out.xlsx.gz", Read: readXLSX},
+		{Name: "out.parquet", Read: readParquet},
+		{Name: "out.parquet.zst", Read: readParquet},
+		{Name: "out.geojson", Read: readGeoJSON, NoHeader: true, Columns: []string{"id", "name", "points"}},
+		{Name: "out.GeoJSON.gz", Read: readGeoJSON, NoHeader: true, Columns: []string{"id", "name", "points"}},
 	} {
 		s.Create = func(path string, h *record.Header) (sinktest.Writer, error) {
 			return Create(path, Options{Header: h})
@@ -144,7 +247,12 @@ func TestText(t *testing.T) {
 		{"tsv", Options{Format: "tsv", Header: h}, [][]record.Value{{text("x,y"), text("p\tq")}}, "a\tb.c\nx,y\t\"p\tq\"\n"},
 		{"quoting", Options{Format: "csv", Header: h}, [][]record.Value{{text(" x"), text("x ")}, {text("a\"b"), text("a\nb")}, {text("a\rb"), text("")}, {text("\u00a0x"), text("x y")}},
 			"a,b.c\n\" x\",\"x \"\n\"a\"\"b\",\"a\nb\"\n\"a\rb\",\n\"\u00a0x\",x y\n"},
+		{"quotes everywhere", Options{Format: "csv", Header: h, Quote: "all"}, [][]record.Value{{text("x\"y"), {}}, {number("1"), text("")}}, "\"a\",\"b.c\"\n\"x\"\"y\",\"\"\n\"1\",\"\"\n"},
+		{"quotes where needed", Options{Format: "tsv", Header: h, Quote: "Minimal"}, [][]record.Value{{text("x"), text(" y")}}, "a\tb.c\nx\t\" y\"\n"},
+		{"CRLF", Options{Format: "csv", Header: h, LineEnd: "CRLF", BOM: true}, [][]record.Value{{text("x"), text("a\nb\r\nc")}}, "\ufeffa,b.c\r\nx,\"a\nb\r\nc\"\r\n"},
+		{"guarded", Options{Format: "csv", Header: h, Guard: true, Quote: "all"}, [][]record.Value{{text("=1+1"), number("-1")}, {text("+971 50 123"), text("'=x")}}, "\"a\",\"b.c\"\n\"'=1+1\",\"-1\"\n\"+971 50 123\",\"''=x\"\n"},
 		{"one column", Options{Format: "csv", Header: header(t, "a")}, nil, "a\n"},
+		{"geojson", Options{Format: "geojson", Header: header(t, "lat", "lon"), Shape: "polygon"}, [][]record.Value{{number("1.50"), text("2")}}, "{\"type\":\"FeatureCollection\",\"features\":[\n{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\",\"coordinates\":[2,1.50]},\"properties\":{\"lat\":1.50,\"lon\":\"2\"}}\n]}\n"},
 		{"a header that Excel would read as an order", Options{Format: "csv", Header: header(t, "sep=;")}, nil, "\"sep=;\"\n"},
 		{"jsonl", Options{Format: "jsonl", Header: h}, kinds, "{\"a\":\"x\",\"b.c\":1.50}\n{\"a\":true,\"b.c\":null}\n{\"a\":[\"p\",\"q\"]}\n{\"a\":\"2026-01-31\",\"b.c\":{\"k\":1}}\n"},
 		{"jsonl, nested", Options{Format: "jsonl", Header: h, Nested: true}, kinds[:1], "{\"a\":\"x\",\"b\":{\"c\":1.50}}\n"},
@@ -201,12 +309,18 @@ func TestErrors(t *testing.T) {
 		o          Options
 		want       string
 	}{
-		{"unknown format", "x.csv", Options{Format: "parquet"}, `there is no format "parquet" to write`},
+		{"unknown format", "x.csv", Options{Format: "orc"}, `there is no format "orc" to write`},
 		{"unknown extension", "x.txt", Options{}, "can't tell from the name what to write"},
 		{"standard output without a format", "-", Options{Stdout: io.Discard}, "standard output has no name to tell a format by"},
 		{"standard output without any", "-", Options{Format: "csv"}, "standard output is not available"},
 		{"raw csv", "x.csv", Options{Raw: true}, "raw records are JSON"},
 		{"delimiter", "x.csv", Options{Delimiter: "\""}, "can't separate cells"},
+		{"quotes", "x.csv", Options{Quote: "some"}, "it is minimal or all"},
+		{"line ends", "x.tsv", Options{LineEnd: "cr"}, "it is lf or crlf"},
+		{"raw parquet", "x.parquet", Options{Raw: true}, "raw records are JSON"},
+		{"a map without a place", "x.geojson", Options{Header: h}, "no column holds a place"},
+		{"a shape", "x.geojson", Options{Header: header(t, "points"), Shape: "circle"}, "it is line or polygon"},
+		{"parquet names that stand twice", "x.parquet", Options{Header: record.LooseHeader([]string{"a", "a"})}, `columns A and B are both named "a"`},
 		{"nesting", "x.jsonl", Options{Nested: true, Header: h}, "stands twice, or both as a value and as an object"},
 		{"names that stand twice", "x.jsonl", Options{Header: record.LooseHeader([]string{"a", "a"})}, `columns A and B are both named "a"`},
 	} {
@@ -277,5 +391,83 @@ func TestLink(t *testing.T) {
 	}
 	if st, err := os.Lstat(link); err != nil || st.Mode()&os.ModeSymlink == 0 {
 		t.Errorf("the link is gone: %v, error %v", st, err)
+	}
+}
+
+// TestLongCells writes texts that no cell of a workbook can hold.
+func TestLongCells(t *testing.T) {
+	h := header(t, "id", "note")
+	long := "begin, \"" + strings.Repeat("é\n", 20_000) + "end"
+	two := rows(h, []record.Value{record.TextOf("7"), record.TextOf(long)}, []record.Value{record.TextOf(strings.Repeat("😀", 16_384)), record.TextOf("short")})
+	make := func(path string, b *record.Batch, commit bool) (said []string) {
+		t.Helper()
+		w, err := Create(path, Options{Header: h, Sheet: "Leads", Warn: func(s string) { said = append(said, s) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.Write(context.Background(), b)
+		if commit && err == nil {
+			err = w.Commit(context.Background())
+		}
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return said
+	}
+	files := func(dir string) (names []string) {
+		t.Helper()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+
+	dir := t.TempDir()
+	said := make(filepath.Join(dir, "out.xlsx"), two, true)
+	want := "texts that are longer than the 32767 characters of a cell: 2 (the first: row 1, column \"note\"); the workbook has their beginnings, out.xlsx.long-cells.csv has them whole"
+	if diff := cmp.Diff([]string{want}, said); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"out.xlsx", "out.xlsx.long-cells.csv"}, files(dir)); diff != "" {
+		t.Error(diff)
+	}
+	columns, cells, err := readCSV(',')(filepath.Join(dir, "out.xlsx.long-cells.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"sheet", "cell", "row", "column", "text"}, columns); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([][]string{{"Leads", "B2", "1", "note", long}, {"Leads", "A3", "2", "id", two.Rows[1].Values[0].Text()}}, cells); diff != "" {
+		t.Errorf("%.500s", diff)
+	}
+	if _, cells, err = readXLSX(filepath.Join(dir, "out.xlsx")); err != nil {
+		t.Fatal(err)
+	}
+	for i, place := range [][2]int{{0, 1}, {1, 0}} {
+		got, whole := cells[place[0]][place[1]], two.Rows[place[0]].Values[place[1]].Text()
+		begin, note, ok := strings.Cut(got, "… [cut here; all ")
+		if !ok || !strings.HasPrefix(whole, begin) || len(begin) < 30_000 || !strings.HasSuffix(note, " characters are in out.xlsx.long-cells.csv, cell "+[]string{"B2", "A3"}[i]+"]") {
+			t.Errorf("the cell has %d bytes and ends with %q", len(got), got[max(0, len(got)-120):])
+		}
+		if n := len(utf16.Encode([]rune(got))); n > 32_767 {
+			t.Errorf("the cell has %d characters", n)
+		}
+	}
+
+	for i := range two.Rows {
+		two.Rows[i].Fate = record.Pending
+	}
+	dir = t.TempDir()
+	if make(filepath.Join(dir, "out.xlsx"), two, false); files(dir) != nil {
+		t.Errorf("left without commit: %v", files(dir))
+	}
+	dir = t.TempDir()
+	if said := make(filepath.Join(dir, "out.xlsx"), rows(h, []record.Value{record.TextOf("7"), record.TextOf(strings.Repeat("é", 32_767))}), true); said != nil || len(files(dir)) != 1 {
+		t.Errorf("a text that just fits: %q, %v", said, files(dir))
 	}
 }

@@ -484,6 +484,9 @@ func (l *loading) judge(ctx context.Context, sum *report.Summary, err error) (in
 		sum.Status, sum.StopReason = report.Stopped, reason.StopReason()
 	case errors.As(err, &call):
 		sum.Status, sum.StopReason = report.Stopped, stopReason(call.Class)
+		if call.Class == api.Setup {
+			sum.Todo = "mend the connection's settings"
+		}
 	default:
 		sum.Status = report.Failed
 		var e *exitError

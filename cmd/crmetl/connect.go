@@ -334,7 +334,11 @@ func (s *session) connectError(err error, t *target) error {
 	case !errors.As(err, &e):
 		return err
 	case e.Class == api.Auth || e.Class == api.Permission:
-		return hinted(exitUsage, fmt.Errorf("%s refused the credentials: %w", t.vendor.Title, err), fmt.Sprintf("check them with: crmetl ping %s", name))
+		hint := fmt.Sprintf("check them with: crmetl ping %s", name)
+		if t.object == nil { // that is what this is
+			hint = fmt.Sprintf("they come from %s…, or from the connection in the config file", env)
+		}
+		return hinted(exitUsage, fmt.Errorf("%s refused the credentials: %w", t.vendor.Title, err), hint)
 	case e.Class == api.Setup || e.Class == api.Blocked:
 		return hinted(exitUsage, fmt.Errorf("%s: %w", t.vendor.Title, err), where)
 	}

@@ -55,6 +55,8 @@ checked as for an import, and written as the vendor's records (JSON Lines: the p
 }
 
 func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) error {
+	ctx, done := a.untilStop(ctx)
+	defer done()
 	mapped := f.to != "" || f.mapping != ""
 	m, text, err := f.mapFlags.load()
 	if err != nil {
@@ -83,6 +85,9 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 			if s, err = look(ctx, r, re, f.skip, f.limit); err == nil {
 				r, err = src.open()
 			}
+		}
+		if ctx.Err() != nil {
+			err = &exitError{code: a.interruptCode(), err: fmt.Errorf("%s: stopped, nothing was written", out)}
 		}
 		if err != nil {
 			return errors.Join(err, r.Close())
@@ -125,6 +130,7 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	refused := newRejects(f.rejected, r.Header())
 	o.Retire = refused.retire
 	counts, err := pipeline.Run(ctx, &sourceGuard{r}, steps, w, o)
+	src.hear(r)
 	if e := refused.close(); err == nil {
 		err = e
 	}

@@ -197,7 +197,7 @@ func (a *app) export(ctx context.Context, targetName, file string, f *exportFlag
 	if q.Since, err = s.since(t, s.account(conn), f); err != nil {
 		return err
 	}
-	began := time.Now().UTC()
+	began := time.Now()
 	src, err := conn.Source(ctx, t.object.Name, q)
 	var call *api.Error
 	if err != nil && !errors.As(err, &call) && !errors.Is(err, api.ErrStopped) && ctx.Err() == nil {
@@ -256,15 +256,14 @@ type exporting struct {
 }
 
 func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeline.Step, w writers.Writer, f *exportFlags) error {
-	id := report.NewRunID(x.began)
-	dir := f.runDir
-	if dir == "" {
-		dir = filepath.Join(runsRoot(), id)
+	id, dir := report.NewRun(runsRoot(), x.began)
+	if f.runDir != "" {
+		dir = f.runDir
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return errors.Join(usage(fmt.Errorf("run folder: %w", err)), src.Close(), w.Close())
 	}
-	sum := report.Summary{Run: id, Command: "export", Source: x.target.name, Target: x.file, StartedAt: x.began}
+	sum := report.Summary{Run: id, Command: "export", Source: x.target.name, Target: x.file, StartedAt: x.began.UTC()}
 	p, err := x.newProgress("exporting", 0, 0)
 	if err != nil {
 		return errors.Join(err, src.Close(), w.Close())
@@ -278,8 +277,8 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 		return nil
 	}})
 	p.end()
-	sum.EndedAt = time.Now().UTC()
-	sum.Seconds = sum.EndedAt.Sub(x.began).Seconds()
+	took := time.Since(x.began)
+	sum.EndedAt, sum.Seconds = time.Now().UTC(), took.Seconds()
 	calls := x.conn.Stats()
 	sum.Rows = report.Rows{Export: true, Written: counts.Accepted}
 	sum.Rows.Read = counts.Read
@@ -317,7 +316,7 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 	if x.json && x.file != "-" {
 		err = x.finish(sum, dir)
 	} else {
-		x.say("%s: %s of %s, %s, %s", x.file, plural(counts.Accepted, "row"), x.target.name, plural(sum.Requests.Sent, "request"), duration(sum.EndedAt.Sub(x.began)))
+		x.say("%s: %s of %s, %s, %s", x.file, plural(counts.Accepted, "row"), x.target.name, plural(sum.Requests.Sent, "request"), duration(took))
 	}
 	if err == nil && code != exitOK {
 		err = &exitError{code: code}
@@ -346,7 +345,7 @@ func (x *exporting) remember(f *exportFlags) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	data, err := json.Marshal(lastExport{Target: x.target.name, Began: x.began})
+	data, err := json.Marshal(lastExport{Target: x.target.name, Began: x.began.UTC()})
 	if err != nil {
 		return err
 	}

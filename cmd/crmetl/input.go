@@ -25,12 +25,16 @@ import (
 type readFlags struct {
 	format, delimiter, encoding string
 	sheet, headerRow, cells     string
+	quote, escape, comment      string
 }
 
 func (f *readFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", "", "the file's format: csv, tsv, xlsx or jsonl (default: by its name)")
 	fs.StringVar(&f.delimiter, "delimiter", "", "the `CHARACTER` between cells of a text file (default: found out)")
-	fs.StringVar(&f.encoding, "encoding", "", "the text file's encoding, as in windows-1252 (default: UTF-8, or by its byte order mark)")
+	fs.StringVar(&f.encoding, "encoding", "", "the text file's encoding, as in windows-1252 (default: found out)")
+	fs.StringVar(&f.quote, "quote", "", "the `CHARACTER` around cells of a text file, or none (default: found out)")
+	fs.StringVar(&f.escape, "escape", "", "the `CHARACTER` before a quote that is part of a quoted cell, or none: it is doubled (default: found out)")
+	fs.StringVar(&f.comment, "comment", "", "lines of a text file that begin with this `TEXT` are left out, or none (default: found out)")
 	fs.StringVar(&f.sheet, "sheet", "", "the workbook's sheet, by `NAME` or number (default: the first)")
 	fs.StringVar(&f.headerRow, "header-row", "", "the `ROW` that holds the column names, or none")
 	fs.StringVar(&f.cells, "range", "", "the `CELLS` of the sheet to read, as in A1:K900")
@@ -41,7 +45,7 @@ func (f *readFlags) from(m *mappings.Mapping) {
 	for _, x := range []struct {
 		flag *string
 		kept string
-	}{{&f.format, m.Source.Format}, {&f.delimiter, m.Source.Delimiter}, {&f.encoding, m.Source.Encoding}, {&f.sheet, m.Source.Sheet}, {&f.headerRow, m.Source.HeaderRow}, {&f.cells, m.Source.Range}} {
+	}{{&f.format, m.Source.Format}, {&f.delimiter, m.Source.Delimiter}, {&f.encoding, m.Source.Encoding}, {&f.sheet, m.Source.Sheet}, {&f.headerRow, m.Source.HeaderRow}, {&f.cells, m.Source.Range}, {&f.quote, m.Source.Quote}, {&f.escape, m.Source.Escape}, {&f.comment, m.Source.Comment}} {
 		if *x.flag == "" {
 			*x.flag = x.kept
 		}
@@ -62,7 +66,7 @@ func (f *mapFlags) load() (*mappings.Mapping, []byte, error) {
 }
 
 func (f *readFlags) options(loose bool) readers.Options {
-	return readers.Options{Format: f.format, Delimiter: f.delimiter, Encoding: f.encoding, Sheet: f.sheet, HeaderRow: f.headerRow, Range: f.cells, Loose: loose}
+	return readers.Options{Format: f.format, Delimiter: f.delimiter, Encoding: f.encoding, Sheet: f.sheet, HeaderRow: f.headerRow, Range: f.cells, Loose: loose, Quote: f.quote, Escape: f.escape, Comment: f.comment}
 }
 
 // mapFlags say how rows become records.
@@ -98,13 +102,15 @@ type source struct {
 	name    string // how messages and the summary call it
 	options readers.Options
 	cleanup func()
+	warn    func(format string, args ...any) // hears of what was guessed or left out; nil = nobody does
+	warned  int                              // how many of the reader's warnings it has heard
 }
 
 // file returns the source for a FILE argument. Standard input is copied into spool (a folder), because a run reads
 // its source twice: to plan, and to load.
 func (a *app) file(arg string, f *readFlags, loose bool, spool string) (*source, error) {
 	if arg != "-" {
-		return &source{path: arg, name: arg, options: f.options(loose), cleanup: func() {}}, nil
+		return &source{path: arg, name: arg, options: f.options(loose), cleanup: func() {}, warn: a.warn}, nil
 	}
 	if f.format == "" {
 		return nil, hinted(exitUsage, errors.New("standard input has no name to tell its format by"), "add --format csv, tsv, xlsx or jsonl")
@@ -113,13 +119,36 @@ func (a *app) file(arg string, f *readFlags, loose bool, spool string) (*source,
 	if err != nil {
 		return nil, usage(fmt.Errorf("standard input is kept in a temporary file: %w", err))
 	}
-	cleanup := func() { _ = os.Remove(temp.Name()) }
+	path := temp.Name()
+	cleanup := func() { _ = os.Remove(path) }
 	_, err = io.Copy(temp, a.stdin)
-	if err = errors.Join(err, temp.Close()); err != nil {
+	var magic [4]byte
+	_, _ = temp.ReadAt(magic[:], 0) // less than that is no archive
+	if err = errors.Join(err, temp.Close()); err == nil {
+		if packed := packing(magic, f.format); packed != "" {
+			if err = os.Rename(path, path+packed); err == nil {
+				path += packed
+			}
+		}
+	}
+	if err != nil {
 		cleanup()
 		return nil, usage(fmt.Errorf("standard input: %w", err))
 	}
-	return &source{path: temp.Name(), name: "-", options: f.options(loose), cleanup: cleanup}, nil
+	return &source{path: path, name: "-", options: f.options(loose), cleanup: cleanup, warn: a.warn}, nil
+}
+
+// packing returns the ending of a file that begins so, if it is packed: a stream has no name to tell that by.
+func packing(magic [4]byte, format string) string {
+	switch {
+	case magic[0] == 0x1f && magic[1] == 0x8b:
+		return ".gz"
+	case magic == [4]byte{0x28, 0xb5, 0x2f, 0xfd}:
+		return ".zst"
+	case magic == [4]byte{'P', 'K', 3, 4} && !strings.EqualFold(format, "xlsx"):
+		return ".zip"
+	}
+	return ""
 }
 
 // exact reports whether numbers come with all their digits: text does, a workbook keeps fifteen of them.
@@ -133,16 +162,32 @@ func (s *source) open() (readers.Reader, error) {
 		}
 		return nil, usage(err)
 	}
-	if err := s.fits(r.Evidence().Format); err != nil {
+	e := r.Evidence()
+	if err := s.fits(e.Format); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	s.hear(r)
+	if s.options.Encoding == "" && e.Format != "xlsx" {
+		s.options.Encoding = e.Encoding // found once, it need not be looked for again
+	}
 	return r, nil
+}
+
+// hear passes on the warnings of a reader that have not been heard: at the end of a file there may be more of them.
+func (s *source) hear(r readers.Reader) {
+	all := r.Evidence().Warnings
+	if s.warn == nil {
+		return
+	}
+	for ; s.warned < len(all); s.warned++ {
+		s.warn("%s: %s", s.name, all[s.warned])
+	}
 }
 
 // fits refuses options that mean nothing for the file's format: they would be ignored in silence.
 func (s *source) fits(format string) error {
 	o := s.options
-	for _, x := range []struct{ flag, value, only string }{{"sheet", o.Sheet, "xlsx"}, {"range", o.Range, "xlsx"}, {"delimiter", o.Delimiter, "text"}, {"encoding", o.Encoding, "text"}} {
+	for _, x := range []struct{ flag, value, only string }{{"sheet", o.Sheet, "xlsx"}, {"range", o.Range, "xlsx"}, {"delimiter", o.Delimiter, "text"}, {"encoding", o.Encoding, "text"}, {"quote", o.Quote, "text"}, {"escape", o.Escape, "text"}, {"comment", o.Comment, "text"}} {
 		workbook := format == "xlsx"
 		if x.value != "" && workbook != (x.only == "xlsx") {
 			return usagef("--%s means nothing for a %s file", x.flag, format)
@@ -235,6 +280,7 @@ func (a *app) compile(t *target, origin *record.Header, exact bool, f *mapFlags,
 		return nil, hinted(exitUsage, fmt.Errorf("--key %s: no column is mapped to that field", r.key), hint)
 	}
 	r.load = schema.Load{Mode: r.mode, Key: r.key, Header: r.program.Header(), Attachments: f.attachments, Warn: func(s string) { a.warn("%s", s) }}
+	r.load.Defaults = r.program.Defaults()
 	if r.load.Settings, err = a.plainSettings(t); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/crmetl/crmetl/internal/columns"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/readers"
 	"github.com/crmetl/crmetl/record"
@@ -25,7 +26,11 @@ type inspection struct {
 	Problems []string         `json:"problems"`
 	Columns  []columnFacts    `json:"columns"`
 	First    [][]string       `json:"first_rows"`
-	Error    string           `json:"error,omitempty"`
+	// Findings say what whole columns show: the order of day and month, the decimal sign, damage by a spreadsheet.
+	Findings []columns.Finding `json:"findings"`
+	Error    string            `json:"error,omitempty"`
+
+	profile *columns.Profile
 }
 
 // columnFacts is what a column holds, counted over the whole file.
@@ -67,11 +72,17 @@ func (a *app) inspectCommand() *cobra.Command {
 				return err
 			}
 			defer src.cleanup()
+			src.warn = nil // what there is to hear of stands among the notes
 			r, err := src.open()
 			if err != nil {
 				return err
 			}
-			in, err := inspect(cmd.Context(), src.name, r)
+			ctx, done := a.untilStop(cmd.Context())
+			defer done()
+			in, err := inspect(ctx, src.name, r)
+			if ctx.Err() != nil {
+				return &exitError{code: a.interruptCode(), err: errors.New("interrupted")}
+			}
 			if err != nil && in == nil {
 				return err
 			}
@@ -87,7 +98,7 @@ func (a *app) inspectCommand() *cobra.Command {
 
 // inspect reads a whole file. It returns what it found also where the file breaks, together with the fault.
 func inspect(ctx context.Context, name string, r readers.Reader) (*inspection, error) {
-	in := &inspection{File: name, How: r.Evidence(), Problems: []string{}, First: [][]string{}}
+	in := &inspection{File: name, How: r.Evidence(), Problems: []string{}, First: [][]string{}, Findings: []columns.Finding{}, profile: columns.New(r.Header().Names())}
 	for i, n := range r.Header().Names() {
 		in.Columns = append(in.Columns, columnFacts{Column: record.ColumnName(i), Name: n})
 	}
@@ -108,6 +119,7 @@ func inspect(ctx context.Context, name string, r readers.Reader) (*inspection, e
 		in.Columns[i].finish()
 	}
 	in.How = r.Evidence()
+	in.Findings = append(in.Findings, in.profile.Findings()...)
 	if err != nil {
 		in.Error = err.Error()
 		return in, usage(err)
@@ -143,6 +155,7 @@ func (in *inspection) add(row *record.Row) {
 		}
 		in.First = append(in.First, cells)
 	}
+	in.profile.Add(row.Origin)
 	for i, v := range row.Origin {
 		if i >= len(in.Columns) {
 			break
@@ -231,6 +244,8 @@ func (in *inspection) print(w io.Writer) error {
 	line("encoding", h.Encoding)
 	line("delimiter", shown(h.Delimiter))
 	line("quote", h.Quote)
+	line("escape", h.Escape)
+	line("comments", h.Comment)
 	line("line ends", h.LineEnds)
 	line("sheet", h.Sheet)
 	if h.HeaderRow > 0 {
@@ -248,6 +263,16 @@ func (in *inspection) print(w io.Writer) error {
 	if int64(len(in.Problems)) < in.Refused {
 		line("", fmt.Sprintf("and %s more", thousands(in.Refused-int64(len(in.Problems)))))
 	}
+	for _, f := range in.Findings {
+		what := "column"
+		switch {
+		case f.Open:
+			what = "unclear"
+		case damage(f.Rule):
+			what = "damage"
+		}
+		line(what, fmt.Sprintf("%s (%s): %s", f.Letter, f.Name, f.Text))
+	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "  \tCOLUMN\tTYPE\tFILLED\tEMPTY\tFIRST VALUES")
@@ -262,6 +287,9 @@ func (in *inspection) print(w io.Writer) error {
 	}
 	return t.Flush()
 }
+
+// damage reports whether a finding's rule is about what a spreadsheet did to cells.
+func damage(rule string) bool { return rule != "date_order" && rule != "decimal_sign" }
 
 func shown(delimiter string) string {
 	switch delimiter {

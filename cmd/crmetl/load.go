@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/crmetl/crmetl/connectors"
+	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/journal"
 	"github.com/crmetl/crmetl/internal/report"
 	"github.com/crmetl/crmetl/pipeline"
@@ -180,10 +180,9 @@ func (a *app) importFile(ctx context.Context, file, targetName string, f *loadFl
 		f.from(m)
 	}
 	began := time.Now().UTC()
-	id := report.NewRunID(began)
-	dir := f.runDir
-	if dir == "" {
-		dir = filepath.Join(runsRoot(), id)
+	id, dir := report.NewRun(runsRoot(), began)
+	if f.runDir != "" {
+		dir = f.runDir
 	}
 	spool := ""
 	made := false
@@ -255,7 +254,7 @@ type loading struct {
 
 // run carries the load from the first look at the file to the exit code.
 func (l *loading) run(ctx context.Context) error {
-	l.began = time.Now().UTC()
+	l.began = time.Now() // in UTC it would lose the monotonic clock, and time may be set while the run goes on
 	l.tell(l.recipe)
 	var err error
 	if l.session, err = l.open(ctx); err != nil {
@@ -277,7 +276,10 @@ func (l *loading) run(ctx context.Context) error {
 		}
 	}
 	l.spec = now
-	if err := l.look(ctx); err != nil {
+	looking, looked := l.untilStop(ctx)
+	err = l.look(looking)
+	looked()
+	if err != nil {
 		return err
 	}
 	down := l.session.prove(ctx, l.conn, t, l.recipe.load)
@@ -290,14 +292,24 @@ func (l *loading) run(ctx context.Context) error {
 		dry := l.recipe.load
 		dry.DryRun, dry.Warn = true, nil
 		trial, err := l.conn.Sink(ctx, t.object.Name, dry, nil)
-		if err != nil {
+		var call *api.Error
+		switch {
+		case errors.As(err, &call) && (call.Class == api.Transient || call.Class == api.Limited), errors.Is(err, api.ErrStopped):
+			down = err // asked at another moment, it may say yes
+		case err != nil:
 			return usage(err)
-		}
-		if err := trial.Close(); err != nil {
-			return err
+		default:
+			if err := trial.Close(); err != nil {
+				return err
+			}
 		}
 	}
 	return l.carry(ctx, down)
+}
+
+// interrupted is the error of a run that was stopped while it looked at its file.
+func (l *loading) interrupted() error {
+	return &exitError{code: l.interruptCode(), err: errors.New("interrupted before the first row was sent")}
 }
 
 // look makes the first pass: nothing is sent from a file that can't be read to its end.
@@ -309,10 +321,11 @@ func (l *loading) look(ctx context.Context) error {
 	l.survey, err = look(ctx, r, l.recipe, l.flags.skip, l.flags.limit)
 	if err != nil {
 		if ctx.Err() != nil {
-			return &exitError{code: l.interruptCode(), err: errors.New("interrupted before the first row was sent")}
+			return l.interrupted()
 		}
 		return hinted(exitUsage, err, "nothing was sent; mend the file and start again")
 	}
+	l.tellDamage(l.src, l.recipe, l.survey)
 	if l.survey.groups == nil {
 		return nil
 	}
@@ -321,5 +334,8 @@ func (l *loading) look(ctx context.Context) error {
 		return err
 	}
 	_, err = pipeline.Run(ctx, r, l.recipe.steps, sinkFunc(plan), pipeline.Options{BatchSize: 1, Group: l.survey.grouping(l.recipe), Skip: l.flags.skip, Limit: l.flags.limit})
+	if ctx.Err() != nil {
+		return l.interrupted()
+	}
 	return hinted(exitUsage, err, "nothing was sent")
 }

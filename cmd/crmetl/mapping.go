@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"strconv"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crmetl/crmetl/mappings"
-	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/readers"
 	"github.com/crmetl/crmetl/record"
 )
@@ -56,13 +56,19 @@ func (a *app) mappingInit() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			samples, _, err := firstRows(cmd, r, 5)
+			seen, err := inspect(cmd.Context(), src.name, r)
 			if err != nil {
 				return err
 			}
 			var out bytes.Buffer
-			if err := mappings.Init(&out, r.Header().Names(), samples, t.object, t.name, m); err != nil {
+			facts := mappings.Facts{Source: pinned(seen.How, &rf), Profile: seen.profile}
+			if err := mappings.Init(&out, r.Header().Names(), seen.First, t.object, t.name, m, facts); err != nil {
 				return err
+			}
+			for _, f := range seen.Findings {
+				if f.Open || damage(f.Rule) {
+					a.warn("%s: %s", src.name, f)
+				}
 			}
 			_, err = a.stdout.Write(out.Bytes())
 			return err
@@ -73,33 +79,19 @@ func (a *app) mappingInit() *cobra.Command {
 	return c
 }
 
-// firstRows reads the first rows of a file as text, and closes it.
-func firstRows(cmd *cobra.Command, r readers.Reader, n int) (rows [][]string, more bool, err error) {
-	defer func() { err = errors.Join(err, r.Close()) }()
-	for {
-		var chunk pipeline.Chunk
-		err := r.Next(cmd.Context(), &chunk)
-		if errors.Is(err, io.EOF) {
-			return rows, false, nil
-		}
-		if err != nil {
-			return rows, false, usage(err)
-		}
-		var b record.Batch
-		if err := r.Decode(&chunk, &b); err != nil {
-			return rows, false, usage(err)
-		}
-		for i := range b.Rows {
-			if len(rows) == n {
-				return rows, true, nil
-			}
-			var cells []string
-			for _, v := range b.Rows[i].Origin {
-				cells = append(cells, v.Cell())
-			}
-			rows = append(rows, cells)
-		}
+// pinned returns how a file is read, for a mapping to say, so that the next file is read in the same way.
+func pinned(e readers.Evidence, told *readFlags) mappings.Source {
+	s := mappings.Source{Format: told.format, Sheet: told.sheet, Range: told.cells, HeaderRow: told.headerRow}
+	if e.HeaderRow > 0 && s.HeaderRow == "" && e.Format != "jsonl" {
+		s.HeaderRow = strconv.Itoa(e.HeaderRow)
 	}
+	if e.Format != "xlsx" {
+		s.Encoding, s.Delimiter, s.Quote, s.Escape, s.Comment = e.Encoding, e.Delimiter, e.Quote, e.Escape, e.Comment
+	}
+	if utf8.RuneCountInString(s.Delimiter) != 1 {
+		s.Delimiter = told.delimiter
+	}
+	return s
 }
 
 func (a *app) mappingCheck() *cobra.Command {
@@ -130,6 +122,7 @@ func (a *app) mappingCheck() *cobra.Command {
 			}
 			origin := record.LooseHeader(m.Columns())
 			if len(args) == 2 {
+				rf.from(m)
 				src, err := a.file(args[1], &rf, false, "")
 				if err != nil {
 					return err

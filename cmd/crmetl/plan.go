@@ -54,6 +54,8 @@ type forecast struct {
 const planSamples = 3
 
 func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) error {
+	ctx, done := a.untilStop(ctx)
+	defer done()
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -87,10 +89,9 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 		return errors.Join(err, r.Close())
 	}
 	began := time.Now().UTC()
-	id := report.NewRunID(began)
-	dir := f.runDir
-	if dir == "" {
-		dir = filepath.Join(runsRoot(), id)
+	id, dir := report.NewRun(runsRoot(), began)
+	if f.runDir != "" {
+		dir = f.runDir
 	}
 	fc := &forecast{Ignored: append([]string{}, re.ignored...), Payloads: []string{}, rules: tally{}}
 	fc.Summary = report.Summary{Run: id, Command: "plan", Source: src.name, Target: t.name, Mode: string(re.mode), StartedAt: began}
@@ -104,6 +105,8 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 		}
 	}
 	counts, err := a.forecast(ctx, r, re, s, f, fc, dir)
+	src.hear(r)
+	a.tellDamage(src, re, s)
 	if err != nil {
 		return a.planBroken(err)
 	}
@@ -186,6 +189,7 @@ func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *
 	}
 	o.Retire = func(b *record.Batch) error {
 		for i := range b.Rows {
+			s.watch(re, &b.Rows[i])
 			if b.Rows[i].Fate == record.Rejected {
 				fc.rules.add(&b.Rows[i])
 			}

@@ -15,16 +15,15 @@ import (
 
 // progress shows how far a run has come: a bar on a terminal, a line now and then elsewhere.
 type progress struct {
-	mu     sync.Mutex
-	w      io.Writer
-	bar    *progressbar.ProgressBar
-	total  int64
-	start  time.Time
-	next   time.Time
-	every  time.Duration
-	what   string
-	counts pipeline.Counts
-	base   int64 // rows of earlier attempts
+	mu    sync.Mutex
+	w     io.Writer
+	bar   *progressbar.ProgressBar
+	total int64
+	next  time.Time
+	every time.Duration
+	what  string
+	eta   *estimate
+	now   func() time.Time
 }
 
 // plainEvery is how often a line is printed where there is no terminal.
@@ -46,7 +45,7 @@ func (a *app) newProgress(what string, total, done int64) (*progress, error) {
 	default:
 		return nil, usagef("--progress %q: it is auto, bar, plain or none", a.progress)
 	}
-	p := &progress{w: a.stderr, total: total, what: what, start: time.Now(), every: plainEvery, base: done}
+	p := &progress{w: a.stderr, total: total, what: what, every: plainEvery, now: time.Now}
 	switch mode {
 	case "none":
 		p.w = nil
@@ -58,12 +57,14 @@ func (a *app) newProgress(what string, total, done int64) (*progress, error) {
 		p.bar = progressbar.NewOptions64(size, progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetDescription(what),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(24),
-			progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(false))
 		if done > 0 {
 			_ = p.bar.Set64(done)
 		}
 	}
-	p.next = p.start.Add(p.every)
+	start := p.now()
+	p.eta = newEstimate(start, done)
+	p.next = start.Add(p.every)
 	return p, nil
 }
 
@@ -71,18 +72,16 @@ func (a *app) newProgress(what string, total, done int64) (*progress, error) {
 func (p *progress) show(c pipeline.Counts) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counts = c
 	if p.w == nil {
 		return
 	}
+	now := p.now()
+	p.eta.add(now, c.Read)
 	if p.bar != nil {
-		if c.Rejected+c.Unsure > 0 {
-			p.bar.Describe(fmt.Sprintf("%s, %s refused", p.what, thousands(c.Rejected+c.Unsure)))
-		}
+		p.bar.Describe(p.label(c, now))
 		_ = p.bar.Set64(c.Read)
 		return
 	}
-	now := time.Now()
 	if now.Before(p.next) {
 		return
 	}
@@ -98,11 +97,22 @@ func (p *progress) show(c pipeline.Counts) {
 	if c.Unsure > 0 {
 		line += ", " + thousands(c.Unsure) + " unsure"
 	}
-	if done := c.Read - p.base; done > 0 && p.total > c.Read {
-		left := time.Duration(float64(now.Sub(p.start)) / float64(done) * float64(p.total-c.Read))
+	if left, ok := p.eta.left(now, p.total); ok {
 		line += ", about " + duration(left) + " left"
 	}
 	fmt.Fprintln(p.w, line)
+}
+
+// label is what stands before the bar.
+func (p *progress) label(c pipeline.Counts, now time.Time) string {
+	s := p.what
+	if n := c.Rejected + c.Unsure; n > 0 {
+		s += ", " + thousands(n) + " refused"
+	}
+	if left, ok := p.eta.left(now, p.total); ok {
+		s += ", about " + duration(left) + " left"
+	}
+	return s
 }
 
 // end takes the bar away, so that the summary stands alone.

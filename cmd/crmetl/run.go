@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/journal"
 )
 
@@ -29,6 +30,7 @@ const (
 	exitHeld        = 6
 	exitInterrupted = 130
 	exitTerminated  = 143
+	exitPipe        = 141 // what a shell says of a command whose reader has gone
 )
 
 // exitError is an error that knows its exit code, and what the user can do next.
@@ -78,6 +80,8 @@ type app struct {
 	logLevel  string
 	logFormat string
 	quiet     bool
+	profiles  profiles
+	profiled  func() error // ends the profiles; nil if none was begun
 }
 
 // run is the whole program: main without the process around it, so that script tests can run it too.
@@ -93,6 +97,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if a.profiled != nil {
+		err = errors.Join(err, a.profiled())
+	}
 	return a.report(err)
 }
 
@@ -108,6 +115,10 @@ func (a *app) report(err error) int {
 		if errors.As(err, &held) {
 			e.code = exitHeld
 		}
+	}
+	var call *api.Error
+	if e.code == exitFailed && errors.Is(err, syscall.EPIPE) && !errors.As(err, &call) {
+		return exitPipe // whoever reads has had enough, as in crmetl export … - | head
 	}
 	if e.err != nil {
 		text := e.err.Error()
@@ -139,6 +150,13 @@ func (a *app) interrupts(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup wants it ignored
+		signal.Notify(signals, syscall.SIGHUP) // the terminal was closed
+	}
+	// Nobody reads what a run says any more: that must not end the run between a call and its outcome. Notified and not
+	// ignored, as what is ignored stays so in the commands that are run for secrets.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	var mu sync.Mutex
 	var got os.Signal
 	a.signal = func() os.Signal {
@@ -167,13 +185,27 @@ func (a *app) interrupts(ctx context.Context) (context.Context, func()) {
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
+		signal.Stop(pipes)
 		cancel()
 	}
 }
 
+// untilStop returns a context that ends at the first interrupt already, for work that leaves nothing half done.
+func (a *app) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-a.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // interruptCode is the exit code of a run that a signal ended.
 func (a *app) interruptCode() int {
-	if a.signal() == syscall.SIGTERM {
+	if s := a.signal(); s == syscall.SIGTERM || s == syscall.SIGHUP {
 		return exitTerminated
 	}
 	return exitInterrupted
@@ -200,7 +232,12 @@ func (a *app) root() *cobra.Command {
 		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 		SuggestionsMinimumDistance: 2,
 	}
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if err = a.checkFlags(cmd); err == nil {
+			a.profiled, err = a.profiles.start()
+		}
+		return err
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hinted(exitUsage, plainFlagError(err), fmt.Sprintf("%s --help lists the options", cmd.CommandPath()))
 	})
@@ -213,6 +250,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.logLevel, "log-level", "warn", "what to log: debug, info, warn or error")
 	f.StringVar(&a.logFormat, "log-format", "text", "how to log: text or json")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "say nothing but errors and results")
+	a.profiles.register(f)
 	root.AddCommand(
 		a.importCommand(), a.planCommand(), a.exportCommand(), a.inspectCommand(), a.convertCommand(),
 		a.resumeCommand(), a.runsCommand(), a.explainCommand(), a.mappingCommand(), a.describeCommand(),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -360,6 +361,9 @@ func (a *app) printLife(l *life) error {
 		if !c.Sent.IsZero() {
 			line += c.Sent.Format("2006-01-02 15:04:05.000Z07:00") + "  "
 		}
+		if c.Op == "" {
+			line += "without a call"
+		}
 		line += c.Op
 		if c.Attempt > 1 {
 			line += fmt.Sprintf(" (attempt %d)", c.Attempt)
@@ -381,7 +385,7 @@ func (a *app) printLife(l *life) error {
 		if c.Note != "" {
 			line += ", " + clip(likeness.ReplaceAllString(c.Note, ""), 300)
 		}
-		if len(c.Problems) > 0 {
+		if len(c.Problems) > 0 && !strings.Contains(c.Note, c.Problems[0].Message) {
 			line += ", " + clip(c.Problems.Error(), 300)
 		}
 		fmt.Fprintln(w, line)

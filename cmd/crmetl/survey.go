@@ -10,17 +10,20 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/crmetl/crmetl/internal/columns"
 	"github.com/crmetl/crmetl/internal/report"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/schema"
 )
 
 // survey is what one pass over a file learns before the first row is sent: how many rows would go, where groups end,
 // and whether the file can be read to its end at all.
 type survey struct {
-	records int64            // calls' worth of rows: groups counted once
+	records int64            // calls' worth of rows: groups counted once; of a file without groups, rows that can be read
 	total   int64            // rows read
 	groups  map[uint64]*span // by hash of the group's key
+	profile *columns.Profile // of the first rows
 }
 
 // span is the part of the file that a group takes.
@@ -36,10 +39,15 @@ func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64
 	if grouped {
 		s.groups = map[uint64]*span{}
 	}
-	_, err := pipeline.Run(ctx, src, r.steps, sinkFunc(plan), pipeline.Options{Skip: skip, Limit: limit, Retire: func(b *record.Batch) error {
+	steps := r.steps
+	if !grouped {
+		steps = nil // whether the file can be read to its end, and how many rows it has, needs no mapping
+	}
+	_, err := pipeline.Run(ctx, src, steps, sinkFunc(plan), pipeline.Options{Skip: skip, Limit: limit, Retire: func(b *record.Batch) error {
 		for i := range b.Rows {
 			row := &b.Rows[i]
 			s.total = row.Num
+			s.watch(r, row)
 			if grouped && row.Fate != record.Skipped {
 				if key := r.program.GroupKey(row); key != "" {
 					s.member(xxh3.HashString(key), row)
@@ -59,6 +67,56 @@ func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64
 		}
 	}
 	return s, err
+}
+
+// watched is how many rows damage is looked for in: a column that a spreadsheet damaged shows it early.
+const watched = 20_000
+
+// watch looks at the columns of the first rows.
+func (s *survey) watch(r *recipe, row *record.Row) {
+	if row.Num > watched {
+		return
+	}
+	if s.profile == nil {
+		s.profile = columns.New(r.origin.Names())
+	}
+	s.profile.Add(row.Origin)
+}
+
+// tellDamage names what a spreadsheet did to columns that the recipe reads, and what those leave open, before the first
+// call.
+func (a *app) tellDamage(src *source, r *recipe, s *survey) {
+	if s == nil || s.profile == nil {
+		return
+	}
+	unread := r.program.Unread()
+	for _, f := range s.profile.Findings() {
+		switch {
+		case slices.Contains(unread, f.Name):
+		case damage(f.Rule):
+			a.warn("%s: %s (rule %s)", src.name, f, f.Rule)
+		case f.Open && r.asIs(f.Name, f.Rule):
+			a.warn("%s: %s; a mapping says which is meant: crmetl mapping init FILE %s", src.name, f, r.target.name)
+		}
+	}
+}
+
+// asIs reports whether a column goes into a field of numbers, or of dates, without a transform that says how it is
+// written.
+func (r *recipe) asIs(column, rule string) bool {
+	for _, e := range r.mapping.Fields {
+		field, ok := r.target.object.Field(e.Field)
+		if !ok || len(e.Apply) > 0 || !slices.Contains(e.Columns, column) {
+			continue
+		}
+		switch field.Type {
+		case schema.Integer, schema.Number:
+			return rule == "decimal_sign"
+		case schema.Date, schema.DateTime, schema.Epoch:
+			return rule == "date_order"
+		}
+	}
+	return false
 }
 
 // plan accepts what a sink would be given.

@@ -7,6 +7,7 @@ package lunarsend
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/crmetl/crmetl/internal/api"
@@ -33,6 +35,8 @@ type Conn struct {
 	now     func() time.Time
 	sleep   func(context.Context, time.Duration) error
 	clock   delivery.Clock
+
+	unfound atomic.Pointer[string] // what Ready has against the path of searches
 }
 
 // settings say which API is spoken and how, where the document leaves it open.
@@ -210,32 +214,80 @@ func (c *Conn) profile() string {
 	return profileLegacy
 }
 
-// Ready proves the key with a search, so that a wrong one is found before the first row.
+// Ready proves the key with a search, so that a wrong one is found before the first row. Where searches answer 404, the
+// sink warns: creates may work all the same.
 func (c *Conn) Ready(ctx context.Context) error {
 	_, err := c.try(ctx)
+	var lost *lostError
+	if errors.As(err, &lost) {
+		text := lost.Error()
+		c.unfound.Store(&text)
+		return nil
+	}
 	return err
 }
 
 // Ping searches for an address that nobody has, as the vendor has no call that says who we are.
 func (c *Conn) Ping(ctx context.Context) (string, error) {
 	note, err := c.try(ctx)
+	var lost *lostError
+	if errors.As(err, &lost) {
+		return "", &api.Error{Op: "GET " + c.set.search, Class: api.Setup, Status: http.StatusNotFound, Message: lost.Error()}
+	}
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s takes the key (profile %s)%s", c.host, c.profile(), note), nil
 }
 
-// try makes a call that changes nothing. A refusal of what was searched for comes after the key was looked at.
+// try makes calls that change nothing. A refusal of what was searched for comes after the key was looked at; a 404 says
+// nothing, unless it speaks of contacts.
 func (c *Conn) try(ctx context.Context) (note string, err error) {
-	var known *api.Error
-	hits, err := c.find(ctx, "email", "nobody@crmetl.invalid")
-	switch {
-	case err == nil && hits.missing:
-		return "; it answers 404, so that there is no such contact, or no such path", nil
-	case errors.As(err, &known) && (known.Class == api.Invalid || known.Class == api.Conflict || known.Class == api.Protocol):
-		return "; it did not understand the search: " + known.Message, nil
+	nobody := "nobody-" + strings.ToLower(rand.Text())
+	words := ""
+	for _, x := range []struct{ by, term string }{{"email", nobody + "@crmetl.invalid"}, {"id", nobody}} {
+		var known *api.Error
+		hits, err := c.find(ctx, x.by, x.term)
+		switch {
+		case refusedSearch(err) && errors.As(err, &known):
+			return "; it did not understand the search: " + known.Message, nil
+		case err != nil:
+			return "", err
+		case !hits.missing || aboutContacts(hits.words):
+			return "", nil
+		}
+		words = hits.words
 	}
-	return "", err
+	return "", &lostError{c.set.search, c.set.v2, words}
+}
+
+// lostError says that searches find no path.
+type lostError struct {
+	path  string
+	v2    bool
+	words string
+}
+
+// Error says what to check.
+func (e *lostError) Error() string {
+	check := "base_url and paths_search"
+	if e.v2 {
+		check = "base_url and profile"
+	}
+	s := fmt.Sprintf("searches at %s answer 404, by e-mail and by id: most likely there is no such path, and the key was perhaps not looked at; check %s", e.path, check)
+	if e.words != "" {
+		s += "; the vendor says: " + e.words
+	}
+	return s
+}
+
+// aboutContacts reports whether a 404 says that there is no contact, rather than no path.
+func aboutContacts(words string) bool {
+	words = strings.ToLower(words)
+	has := func(list ...string) bool {
+		return slices.ContainsFunc(list, func(w string) bool { return strings.Contains(words, w) })
+	}
+	return has("contact", "match", "record", "result") && !has("/", "path", "route", "url", "uri", "endpoint", "resource", "page", "cannot", "method")
 }
 
 // request prepares a call under the account's key. path is escaped.

@@ -17,14 +17,6 @@ import (
 	"github.com/crmetl/crmetl/schema"
 )
 
-// made counts the contacts that this process made with one address: a lookup by the address, which is all that the
-// vendor offers, must not take one of them for another row's.
-type made struct {
-	n       int64 // accepted
-	perhaps int64 // left unsure
-	ids     []string
-}
-
 // creation is one new contact on its way. Creating is not safe to repeat.
 type creation struct {
 	s     *sink
@@ -34,6 +26,9 @@ type creation struct {
 	list  []setting
 	body  []byte
 	lost  bool // an attempt may have been applied
+
+	silent bool // the last answer was a success that says nothing
+	hushed int  // how many of them were
 }
 
 // create sends a new contact; rows with one address go one after the other. A row in doubt is looked up first.
@@ -86,7 +81,7 @@ func (c *creation) post(ctx context.Context) error {
 			if err != nil {
 				return false, err
 			}
-			if f.Answer == delivery.Absent && res.Status/100 == 2 && res.Err.Class == api.Protocol {
+			if f.Answer == delivery.Absent && res.Status/100 == 2 && res.Err.Class == api.Protocol && (!c.silent || c.hushed > maxSilent) {
 				f.Answer, f.Note = delivery.Unclear, "the vendor seemed to take it; "+f.Note
 			}
 			return c.conclude(res, f)
@@ -99,6 +94,7 @@ func (c *creation) post(ctx context.Context) error {
 func (c *creation) send(ctx context.Context) (delivery.Result, string, error) {
 	s := c.s
 	since := s.Load.Started
+	c.silent = false
 	r := s.conn.request(http.MethodPost, s.conn.set.create, nil, c.body)
 	res, list, err := s.call(ctx, r, c.row)
 	if err != nil {
@@ -129,22 +125,36 @@ func (c *creation) send(ctx context.Context) (delivery.Result, string, error) {
 	case delivery.Taken:
 		for _, x := range list {
 			if x.id != "" {
-				if c.s.isMade(c.print, x.id) {
+				if s.kept.has(c.print, x.id) {
 					s.Warn("the vendor answered several rows with one contact, %s: it seems to keep one for each e-mail address", x.id)
 				}
 				return res, x.id, nil
 			}
 		}
-		s.Warn("the vendor answers a new contact without its id")
+		c.nameless(&res, r.Op)
 	}
 	return res, "", nil
 }
 
-// isMade reports whether an earlier row with the same address has that contact.
-func (s *sink) isMade(print uint64, id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(s.made[print].ids, id)
+// maxSilent is how often a contact is sent again after a success that says nothing, if a search does not find it.
+const maxSilent = 1
+
+// nameless makes an unknown outcome of a success that names no contact: it may come from something in between that never
+// asked the vendor.
+func (c *creation) nameless(res *delivery.Result, op string) {
+	c.s.Warn("the vendor answers a new contact without its id; such a contact is looked up by its address")
+	c.lost = true
+	if c.silent = silent(res.Body); c.silent {
+		c.hushed++
+	}
+	res.Verdict = delivery.Unknown
+	res.Err = &api.Error{Op: op, Class: api.Protocol, Status: res.Status, Applied: true, Message: "the answer names no contact: " + excerpt(res.Body)}
+}
+
+// silent reports whether an answer says nothing at all, not even that it is a success.
+func silent(body []byte) bool {
+	nothing := strings.NewReplacer("\xef\xbb\xbf", "", "{", "", "}", "", "[", "", "]", "", `"data"`, "", `"contacts"`, "", ":", "", "null", "", " ", "", "\t", "", "\r", "", "\n", "")
+	return nothing.Replace(string(body)) == ""
 }
 
 // taken reports whether a refusal says that there is a contact with the address.
@@ -164,24 +174,11 @@ func taken(res delivery.Result) bool {
 // made notes that the row has its contact.
 func (c *creation) made(id string) {
 	c.row.Accept(delivery.Created, id)
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	m := c.s.made[c.print]
-	m.n++
-	if id != "" {
-		m.ids = append(m.ids, strings.Clone(id))
-	}
-	c.s.made[c.print] = m
+	c.s.kept.made(c.print, id)
 }
 
 // perhaps notes that the row may have its contact, and that nobody will know.
-func (c *creation) perhaps() {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	m := c.s.made[c.print]
-	m.perhaps++
-	c.s.made[c.print] = m
-}
+func (c *creation) perhaps() { c.s.kept.perhaps(c.print) }
 
 // conclude acts on what a lookup found. done is false if the row is to be sent (again).
 func (c *creation) conclude(res delivery.Result, f delivery.Finding) (done bool, err error) {
@@ -198,18 +195,16 @@ func (c *creation) conclude(res delivery.Result, f delivery.Finding) (done bool,
 
 // expected is what a lookup by the address has to expect besides the row's own contact.
 type expected struct {
-	others  int64 // rows of this run with the address that were accepted
-	perhaps int64 // and left unsure
-	ids     []string
-	blind   bool // others may be there that nobody has counted
+	others  int64    // rows of this run with the address that were accepted
+	perhaps int64    // and left unsure
+	ids     []uint64 // hashes of the contacts' ids
+	blind   bool     // others may be there that nobody has counted
 	since   time.Time
 }
 
 func (c *creation) expect(since time.Time) (expected, error) {
-	c.s.mu.Lock()
-	m := c.s.made[c.print]
-	e := expected{others: m.n, perhaps: m.perhaps, ids: slices.Clone(m.ids), since: since}
-	c.s.mu.Unlock()
+	m := c.s.kept.of(c.print)
+	e := expected{others: m.n, perhaps: m.perhaps, ids: m.ids, since: since}
 	if counter, ok := c.s.Ledger.(delivery.Counter); ok {
 		n, err := counter.Noted(delivery.Mark(c.print))
 		if err != nil {
@@ -256,7 +251,7 @@ func (c *creation) look(ctx context.Context, e expected) (delivery.Finding, erro
 	for _, x := range list {
 		at, dated := x.created()
 		switch {
-		case slices.Contains(e.ids, x.id):
+		case slices.Contains(e.ids, xxh3.HashString(x.id)):
 			mine = append(mine, x)
 		case dated && s.conn.clock.Older(at, e.since): // only by the vendor's own clock
 			older = append(older, x)
@@ -337,7 +332,7 @@ func allDated(list []contact) bool {
 func doubtful(older []contact, since time.Time, s *sink) bool {
 	return slices.ContainsFunc(older, func(x contact) bool {
 		at, _ := x.created()
-		return !at.Before(s.conn.clock.Earliest(since))
+		return !at.Before(s.Floor(&s.conn.clock, since))
 	})
 }
 
@@ -345,7 +340,7 @@ func doubtful(older []contact, since time.Time, s *sink) bool {
 // contact that is known to be there says 404 too.
 func (c *creation) absent(ctx context.Context, f found) (delivery.Finding, error) {
 	none := delivery.Finding{Answer: delivery.Absent, Note: "a search for " + c.email + " finds no such contact"}
-	id := c.s.sample()
+	id := c.s.kept.sample()
 	if !f.missing || id == "" {
 		return none, nil
 	}
@@ -357,18 +352,6 @@ func (c *creation) absent(ctx context.Context, f found) (delivery.Finding, error
 		return delivery.Finding{Answer: delivery.Unclear, Note: "searches answer 404, also for contact " + id + ", which was just made: check paths_search"}, nil
 	}
 	return none, err
-}
-
-// sample is the id of a contact that this run made, "" if there is none.
-func (s *sink) sample() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range s.made {
-		if len(m.ids) > 0 {
-			return m.ids[0]
-		}
-	}
-	return ""
 }
 
 // weigh holds the one contact with the address against the row. Where the vendor shows ids only, searches by the row's

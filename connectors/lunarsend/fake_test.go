@@ -38,6 +38,7 @@ type fake struct {
 	naming string // the names that an edit has: "" for all, contactID or contact_id
 	blind  bool   // the bodies of deletes are dropped
 	makes  bool   // edits make contacts
+	words  string // of refusals that fault asks for
 	dup    int    // status of the refusal of a second address
 }
 
@@ -51,10 +52,15 @@ const (
 	error500   = "500"         // nothing is done
 	limited500 = "500 limited" // nothing is done, as calls come too fast
 	limited429 = "429"
-	refuse400  = "400" // the record is refused
-	refuse401  = "401" // the key is
-	missing404 = "404" // there is no such path
-	noID       = "no id"
+	refuse400  = "400"        // the record is refused
+	refuse401  = "401"        // the key is
+	missing404 = "404"        // there is no such path
+	noID       = "no id"      // it is done, and the answer is {}
+	emptyList  = "empty list" // it is done, and the answer is []
+	noAnswer   = "no answer"  // it is done, and the answer is empty
+	named      = "named"      // it is done, and the answer says so without naming it
+	onlySaid   = "only said"  // nothing is done, and the answer is {}
+	claimed    = "claimed"    // nothing is done, and the answer says that it is
 )
 
 func newFake(t *testing.T) *fake {
@@ -94,7 +100,17 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case status != 0:
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, `{"message":"no, says the vendor"}`)
+		words := "no, says the vendor"
+		if f.words != "" {
+			words = f.words
+		}
+		_, _ = io.WriteString(w, quote("%s", words))
+		return
+	case what == onlySaid:
+		_, _ = io.WriteString(w, "{}")
+		return
+	case what == claimed:
+		_, _ = io.WriteString(w, `[{"status":"success","data":{}}]`)
 		return
 	}
 	status, answer := f.do(kind, r.URL.Query(), in, strings.HasPrefix(path, "/v2/"))
@@ -107,6 +123,12 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = "thank you"
 	case noID:
 		answer = "{}"
+	case emptyList:
+		answer = "[]"
+	case noAnswer:
+		answer = ""
+	case named:
+		answer = `[{"status":"success","data":{}}]`
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, answer)

@@ -23,8 +23,9 @@ const (
 // found is what a search found.
 type found struct {
 	list    []contact
-	single  bool // one contact came, not in a list
-	missing bool // the answer was 404: there is none, or no such path
+	single  bool   // one contact came, not in a list
+	missing bool   // the answer was 404: there is none, or no such path
+	words   string // of the 404
 }
 
 // has reports whether a contact is among what was found.
@@ -58,7 +59,12 @@ func (c *Conn) page(ctx context.Context, by, term string, page int) (found, erro
 	r := c.searchCall(by, term, page)
 	got, err := c.api.Do(ctx, r)
 	if delivery.IsNotFound(err) {
-		return found{missing: true}, nil
+		f := found{missing: true}
+		var known *api.Error
+		if errors.As(err, &known) {
+			f.words = known.Message
+		}
+		return f, nil
 	}
 	if err != nil {
 		return found{}, err

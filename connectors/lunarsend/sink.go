@@ -32,8 +32,11 @@ func (c *Conn) Sink(ctx context.Context, object string, load schema.Load, ledger
 	for _, w := range l.warnings {
 		k.Warn("%s", w)
 	}
-	s := &sink{Courier: k, conn: c, layout: l, made: map[uint64]made{}, proved: map[string]matching{}, known: map[uint64]string{}}
+	s := &sink{Courier: k, conn: c, layout: l, kept: newInventory(), proved: map[string]matching{}, known: map[uint64]string{}}
 	s.naming.Store(&c.set.naming)
+	if text := c.unfound.Load(); text != nil {
+		k.Warn("%s", *text)
+	}
 	return s, nil
 }
 
@@ -46,11 +49,13 @@ type sink struct {
 	emails delivery.Locks // rows with one address are created one after the other
 	keys   delivery.Locks // rows with one key are sent one after the other
 	mu     sync.Mutex
-	made   map[uint64]made   // by hash of the address
+	kept   *inventory
 	known  map[uint64]string // ids of contacts that this run made, by hash of the key
 
 	proving sync.Mutex
 	proved  map[string]matching // how the search by a field compares
+
+	searches atomic.Bool // a search is known to reach contacts, though others answer 404
 
 	first    delivery.Locks         // until an edit is known to reach its contact, edits go alone
 	verified atomic.Bool            // an edit has answered with the id that it was sent for

@@ -26,6 +26,16 @@ func once(kind string, nth int, what string) func(string, int) string {
 	}
 }
 
+// always returns a fault function that asks for what at every call of a kind.
+func always(kind, what string) func(string, int) string {
+	return func(k string, _ int) string {
+		if k == kind {
+			return what
+		}
+		return fine
+	}
+}
+
 // write runs a batch through a sink.
 func write(t *testing.T, c *Conn, load schema.Load, b *record.Batch) (*ledger, error) {
 	t.Helper()
@@ -66,7 +76,15 @@ func TestCreate(t *testing.T) {
 		{name: "answer lost, full", before: func(f *fake) { f.shape, f.fault = "full", once("create", 1, dropAfter) }, want: []string{"accepted created " + first}, count: 1},
 		{name: "answer lost, data", before: func(f *fake) { f.shape, f.fault = "data", once("create", 1, pageAfter) }, want: []string{"accepted created " + first}, count: 1},
 		{name: "not understood", before: func(f *fake) { f.fault = once("create", 1, emptyAfter) }, want: []string{"accepted created " + first}, count: 1},
-		{name: "answer without an id", before: func(f *fake) { f.fault = once("create", 1, noID) }, want: []string{"accepted created"}, count: 1},
+		{name: "answer without an id", before: func(f *fake) { f.fault = once("create", 1, noID) }, want: []string{"accepted created " + first}, count: 1},
+		{name: "answer without an id, full", before: func(f *fake) { f.shape, f.fault = "full", once("create", 1, emptyList) }, want: []string{"accepted created " + first}, count: 1},
+		{name: "empty answer", before: func(f *fake) { f.fault = once("create", 1, noAnswer) }, want: []string{"accepted created " + first}, count: 1},
+		{name: "answer says nothing, and nothing was done", before: func(f *fake) { f.fault = once("create", 1, onlySaid) }, want: []string{"accepted created " + first}, count: 1},
+		{name: "answers say nothing, and nothing is done", before: func(f *fake) { f.fault = always("create", onlySaid) }, want: []string{"unsure :unsure"}},
+		{name: "answer claims it, and nothing was done", before: func(f *fake) { f.fault = once("create", 1, claimed) }, want: []string{"unsure :unsure"}},
+		{name: "always without an id", rows: []string{adaRow, "Bob|B|bob@x.example|1|E"}, before: func(f *fake) { f.fault = always("create", noID) },
+			want: []string{"accepted created " + first, "accepted created 12345678900000000001"}, count: 2},
+		{name: "v2, answer without an id", set: []string{"profile", "v2"}, before: func(f *fake) { f.unique, f.fault = true, once("create", 1, named) }, want: []string{"accepted created " + first}, count: 1},
 		{name: "call lost", before: func(f *fake) { f.fault = once("create", 1, dropBefore) }, want: []string{"accepted created " + first}, count: 1},
 		{name: "call lost, one id", before: func(f *fake) { f.shape, f.fault = "one", once("create", 1, dropBefore) }, want: []string{"accepted created " + first}, count: 1},
 		{name: "another 500", before: func(f *fake) { f.fault = once("create", 1, error500) }, want: []string{"accepted created " + first}, count: 1},
@@ -154,39 +172,6 @@ func TestThrottled(t *testing.T) {
 		if len(f.sent("GET")) != 0 || !slices.ContainsFunc(l.log, func(s string) bool { return strings.HasPrefix(s, "undone") }) {
 			t.Errorf("%s: it was looked up, though a throttled call has no effect: %v", what, l.log)
 		}
-	}
-}
-
-// TestWrongPath stops a run whose creates meet no path: every row would.
-func TestWrongPath(t *testing.T) {
-	f := newFake(t)
-	f.fault = func(string, int) string { return missing404 }
-	b := table(adaHeader, adaRow, adaRow)
-	l, err := write(t, f.connect(), schema.Load{}, b)
-	var known *api.Error
-	if !errors.As(err, &known) || known.Class != api.Setup || !strings.Contains(err.Error(), "paths_create") {
-		t.Errorf("error %v, want one of class config that names paths_create", err)
-	}
-	if l.inFlight() != 0 || b.Rows[0].Fate != record.Pending {
-		t.Errorf("%d calls have no outcome, the row is %s", l.inFlight(), b.Rows[0].Fate)
-	}
-}
-
-func TestKeyRefused(t *testing.T) {
-	f := newFake(t)
-	f.fault = func(string, int) string { return refuse401 }
-	c := f.connect()
-	var known *api.Error
-	if err := c.Ready(t.Context()); !errors.As(err, &known) || known.Class != api.Auth {
-		t.Errorf("Ready: %v", err)
-	}
-	b := table(adaHeader, adaRow)
-	if _, err := write(t, c, schema.Load{}, b); !errors.As(err, &known) || known.Class != api.Auth {
-		t.Errorf("Write: %v", err)
-	}
-	f.fault = nil
-	if s, err := c.Ping(t.Context()); err != nil || !strings.Contains(s, "legacy") {
-		t.Errorf("Ping: %q, %v", s, err)
 	}
 }
 

@@ -3,9 +3,12 @@ package lunarsend
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -48,7 +51,7 @@ func (s *sink) upsert(ctx context.Context, row *record.Row) error {
 	err = s.create(ctx, row)
 	if row.Fate == record.Accepted {
 		s.mu.Lock()
-		s.known[print] = row.ID
+		s.known[print] = strings.Clone(row.ID)
 		s.mu.Unlock()
 	}
 	return err
@@ -68,6 +71,9 @@ func (s *sink) match(ctx context.Context, row *record.Row, print uint64) (have *
 	if refusedSearch(err) {
 		return nil, fmt.Sprintf("a search for this %s was not understood, so that it can't be told whether there is such a contact: %v", l.keyName, err), nil
 	}
+	if err == nil && f.missing && !aboutContacts(f.words) {
+		err = s.proveSearch(ctx)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -85,4 +91,31 @@ func (s *sink) match(ctx context.Context, row *record.Row, print uint64) (have *
 		return nil, "an earlier row of this file has made its contact, and the vendor does not show it yet; import this row again later", nil
 	}
 	return nil, "", nil
+}
+
+// proveSearch stops a run whose searches answer 404 for a contact too that the run has made: there is no such path, and
+// every row would become a new contact.
+func (s *sink) proveSearch(ctx context.Context) error {
+	id := s.kept.sample()
+	if id == "" || s.searches.Load() {
+		return nil
+	}
+	f, err := s.Patient(ctx, func(int) (delivery.Finding, error) {
+		control, err := s.conn.find(ctx, "id", id)
+		if refusedSearch(err) || err == nil && !control.missing {
+			return delivery.Finding{Answer: delivery.Present}, nil
+		}
+		return delivery.Finding{Answer: delivery.Absent}, err
+	})
+	if err != nil {
+		return err
+	}
+	if f.Answer == delivery.Absent {
+		err := &api.Error{Op: "GET " + s.conn.set.search, Class: api.Setup, Status: http.StatusNotFound,
+			Message: fmt.Sprintf("searches answer 404, also for contact %s, which this run has just made, so that it can't be told which contacts are there; check base_url and paths_search", id)}
+		s.Halt(err)
+		return err
+	}
+	s.searches.Store(true)
+	return nil
 }

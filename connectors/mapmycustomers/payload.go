@@ -31,6 +31,7 @@ type place struct {
 	cell  int
 	field *schema.Field
 	name  []byte // `"name":`
+	text  bool   // its values are texts, of which no cell asks for more
 }
 
 func newLayout(object string, load schema.Load, h *record.Header) (*layout, error) {
@@ -65,7 +66,7 @@ func newLayout(object string, load schema.Load, h *record.Header) (*layout, erro
 			if f.Type != schema.File {
 				l.byName[f.Name] = len(l.fields)
 			}
-			l.fields = append(l.fields, place{cell: i, field: f, name: append(record.AppendString(nil, f.Name), ':')})
+			l.fields = append(l.fields, place{cell: i, field: f, name: append(record.AppendString(nil, f.Name), ':'), text: isText(f)})
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -162,6 +163,15 @@ func (l *layout) payload(dst []byte, row *record.Row, files, update bool) (body 
 	dst = append(dst, '{')
 	for i := range l.fields {
 		p := &l.fields[i]
+		if p.text && uint(p.cell) < uint(len(row.Values)) {
+			if v := &row.Values[p.cell]; v.Kind() == record.Text {
+				if sent++; sent > 1 {
+					dst = append(dst, ',')
+				}
+				dst = record.AppendString(append(dst, p.name...), v.Text())
+				continue
+			}
+		}
 		v := cell(row, p.cell)
 		if v.Kind() == record.Absent || p.field.Type == schema.File && (!files || v.IsEmpty()) || update && p.field.Name == "notes" && v.IsEmpty() {
 			continue
@@ -186,6 +196,16 @@ func (l *layout) payload(dst []byte, row *record.Row, files, update bool) (body 
 		return dst, sent, problems
 	}
 	return append(dst, '}'), sent, nil
+}
+
+// isText reports whether the values of a field are written as texts, whatever else is true of the row. Notes are not: an
+// empty one adds one.
+func isText(f *schema.Field) bool {
+	switch f.Type {
+	case schema.Text, schema.ID, schema.Email, schema.Phone:
+		return f.Name != "notes"
+	}
+	return false
 }
 
 // addsNote reports whether an update with the row's cells adds a note.

@@ -152,7 +152,7 @@ func (s *wholes) checkRoute(ctx context.Context, res delivery.Result, r route, p
 			if err != nil || strings.TrimSpace(x.routeName) != r.name {
 				return err
 			}
-			if at, dated := s.conn.when(x.created); dated && at.Before(s.conn.clock.Earliest(since)) {
+			if at, dated := s.conn.when(x.created); dated && at.Before(s.Floor(&s.conn.clock, since)) {
 				return nil
 			}
 			if x.points != len(r.ids) {

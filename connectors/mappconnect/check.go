@@ -2,6 +2,7 @@ package mappconnect
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -46,7 +47,21 @@ func Check(object string, load schema.Load) (pipeline.Step, error) {
 		}
 		return nil, fmt.Errorf("no column says which contact a row is about: map one of %s, %s and %s%s", fieldEmail, fieldUserID, fieldMobile, hint)
 	}
+	l.warnNames()
 	return c, nil
+}
+
+// warnNames says which names of field_names are neither a field's nor a column's: data would go under a name that was to
+// be changed. It may be meant for another import under the same connection, so it is no error.
+func (l *layout) warnNames() {
+	if l.load.Warn == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.style.names)) {
+		if l.header.Index(name) < 0 && !isField(name) {
+			l.load.Warn(fmt.Sprintf("%s renames %s, and there is neither a field nor a column of that name: nothing is sent as %s", keyFields, name, l.style.names[name]))
+		}
+	}
 }
 
 // check is the step. Its methods are safe for many goroutines.

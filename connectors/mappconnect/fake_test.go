@@ -47,6 +47,7 @@ const (
 	dropAfter  = "drop after"  // it is done, the connection breaks
 	pageAfter  = "page after"  // it is done, a page comes back
 	errorIn200 = "error in 200"
+	answering  = "answer " // 200 with the body that follows; nothing is kept
 )
 
 func newFake(t *testing.T) *fake {
@@ -91,6 +92,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if what == errorIn200 {
 		_, _ = io.WriteString(w, `{"error":"nothing was done"}`)
+		return
+	}
+	if body, ok := strings.CutPrefix(what, answering); ok {
+		_, _ = io.WriteString(w, body)
 		return
 	}
 	if len(what) >= 3 && what[0] >= '1' && what[0] <= '9' {

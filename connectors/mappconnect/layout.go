@@ -102,8 +102,8 @@ func (l *layout) add(cell int, name string) error {
 	switch {
 	case name == fieldDelete && known && l.load.Mode == schema.Delete, name == fieldPartial && l.partial():
 		return nil // it is set on every event
-	case name == fieldDelete && known:
-		n.form = flagTrue
+	case known && f.Type == schema.Bool:
+		n.form = flagTrue // a vendor that asks whether a flag is there would take "false" for it
 	case name == fieldCreated && known, name == fieldOrdered && known:
 		n.form = stamp
 	case l.object.Name == objRelated:

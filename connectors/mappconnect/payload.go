@@ -297,6 +297,9 @@ var layouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05
 // appendStamp appends a point in time as the document writes it: in UTC, with milliseconds. Milliseconds since 1970 pass
 // as they are, as text. A time without a zone is UTC.
 func appendStamp(dst []byte, text string) ([]byte, error) {
+	if canonical(text) {
+		return append(append(append(dst, '"'), text[:19]...), `.000Z"`...), nil
+	}
 	text = strings.TrimSpace(text)
 	if n := len(text); n >= 12 && n <= 14 && strings.Trim(text, "0123456789") == "" {
 		return record.AppendString(dst, text), nil
@@ -310,4 +313,21 @@ func appendStamp(dst []byte, text string) ([]byte, error) {
 		return dst, fmt.Errorf("%q has too few digits for milliseconds since 1970; apply: [epoch] reads seconds", text)
 	}
 	return dst, fmt.Errorf("%q is neither a date such as 2024-02-10T17:25:43Z nor milliseconds since 1970; if the column writes dates otherwise, say how with apply: [{datetime: DD/MM/YYYY HH:mm}]", text)
+}
+
+// canonical reports whether a text is a point in time as mappings write it, 2024-02-10T17:25:43Z, of a day that every
+// month has: others are looked at in full.
+func canonical(s string) bool {
+	const form = "0000-00-00T00:00:00Z"
+	if len(s) != len(form) {
+		return false
+	}
+	for i := range len(form) {
+		if form[i] == '0' && s[i]-'0' > 9 || form[i] != '0' && s[i] != form[i] {
+			return false
+		}
+	}
+	two := func(at int) byte { return (s[at]-'0')*10 + s[at+1] - '0' }
+	month, day := two(5), two(8)
+	return month >= 1 && month <= 12 && day >= 1 && day <= 28 && two(11) < 24 && two(14) < 60 && two(17) < 60
 }

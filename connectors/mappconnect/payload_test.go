@@ -37,7 +37,12 @@ func TestPayloads(t *testing.T) {
 		{name: "names", object: objUser, rows: table("email|firstName:CORE|a.b|a.c.d|x.1|First Name|v1.0 rate", "a@x.com|Ada|1|2|3|4|5"),
 			want: `{"email":"a@x.com","firstName:CORE":"Ada","a":{"b":"1","c":{"d":"2"}},"x.1":"3","First Name":"4","v1.0 rate":"5"}`},
 		{name: "objects without values", object: objUser, rows: table("a.b|email|c.d", "-|a@x.com|-"), want: `{"email":"a@x.com"}`},
-		{name: "delete flag", object: objUser, rows: table("email|delete|unsubscribe", "a@x.com|true|false"), want: `{"email":"a@x.com","delete":"true","unsubscribe":"false"}`},
+		{name: "delete flag", object: objUser, rows: table("email|delete|unsubscribe", "a@x.com|true|false"), want: `{"email":"a@x.com","delete":"true"}`},
+		{name: "flags", object: objUser, rows: table("email|unsubscribe|subscribe|doubleOptIn|updateonly|partialUpdate", "a@x.com|true|true|true|true|true"), want: `{"email":"a@x.com","unsubscribe":"true","subscribe":"true","doubleOptIn":"true","updateonly":"true","partialUpdate":"true"}`},
+		{name: "flags that are false", object: objUser, rows: table("email|unsubscribe|subscribe|doubleOptIn|updateonly|partialUpdate", "a@x.com|false|false|false|false|false"), want: `{"email":"a@x.com"}`},
+		{name: "flags to be cleared", object: objUser, rows: table("email|unsubscribe|subscribe", "a@x.com|~|~"), want: `{"email":"a@x.com"}`},
+		{name: "kinds of columns that are no fields", object: objUser, rows: row("email|vip|seen|zoned|born|n", text2("a@x.com"), record.BoolOf(true), record.Of(record.DateTime, "2024-02-10T17:25:43"), record.Of(record.DateTime, "2024-02-10T17:25:43.5+02:00"), record.Of(record.Date, "1982-02-18"), record.NumberOf("3.5")),
+			want: `{"email":"a@x.com","vip":"true","seen":"2024-02-10T17:25:43.000Z","zoned":"2024-02-10T15:25:43.500Z","born":"1982-02-18","n":"3.5"}`},
 		{name: "no delete flag", object: objUser, rows: table("email|delete", "a@x.com|false"), want: `{"email":"a@x.com"}`},
 		{name: "mode delete", object: objUser, mode: schema.Delete, rows: table("email|delete|unsubscribe", "a@x.com|-|true"), want: `{"email":"a@x.com","delete":"true"}`},
 		{name: "mode delete, boolean", object: objProduct, mode: schema.Delete, style: style{booleans: true}, rows: table("productSKU|productName", "1|x"), want: `{"productSKU":"1","delete":true}`},
@@ -283,5 +288,22 @@ func BenchmarkEvents(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+	}
+}
+
+// TestRenames: a name that is to be changed and that nothing has is told, and one of a field or a column is not.
+func TestRenames(t *testing.T) {
+	var told []string
+	load := schema.Load{Header: table("email|points", "a@x.com|1").Header, Warn: func(s string) { told = append(told, s) },
+		Settings: map[string]string{keyFields: "email=mail,points=POINTS,sku=productSKU,attributes.size=SIZE,nosuch=other"}}
+	if _, err := Check(objUser, load); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "renames nosuch") {
+		t.Errorf("warnings are %q", told)
+	}
+	load.Settings = map[string]string{keyFields: "EMail=mail"}
+	if _, err := Check(objUser, load); err == nil || !strings.Contains(err.Error(), "did you mean email?") {
+		t.Errorf("error is %v", err)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	keyEmpty       = "empty"
 	keyRate        = "rate"
 	keyTimeout     = "timeout"
+	keyRefusals    = "refusal_limit"
 
 	defaultTTL     = "600s"
 	defaultTimeout = "30s"
@@ -133,6 +134,7 @@ func Schema() *schema.Vendor {
 			{Name: keyTTL, Default: defaultTTL, Doc: "how long a token is good for; each call has its own"},
 			{Name: keyBatchSize, Default: "1000", Doc: "events in one call at most; the vendor takes up to 1000"},
 			{Name: keyBatchBytes, Default: "1048576", Doc: "bytes of one call's body at most; the vendor documents no limit"},
+			{Name: keyRefusals, Default: "60", Doc: "after so many events in a row that the vendor refuses in the same words the run stops, resumable, with their rows still open; 20 at most while nothing was taken, and 200 refused calls in a row stop it too; 0: never"},
 			{Name: keySubtypes, Doc: "other names of subtypes in calls, as in browse=abandonedbrowse,relateddata=relatedData"},
 			{Name: keyFields, Doc: "other names of fields in calls, as in email=mail,userId=userID: they must be the names of the integration's mapping"},
 			{Name: keyNumbers, Default: asString, Doc: "numbers as string or number; the document's examples have strings"},
@@ -215,7 +217,7 @@ func userObject() schema.Object {
 		{"updateonly", "true changes contacts that are there and makes none"},
 		{fieldPartial, "true skips attributes that are wrong instead of all of the event's; --" + optPartial + " sets it on every row"},
 	} {
-		o.Fields = append(o.Fields, schema.Field{Name: f.name, Type: schema.Bool, Modes: upserts, Doc: f.doc, Source: srcFlags, Example: "true"})
+		o.Fields = append(o.Fields, schema.Field{Name: f.name, Type: schema.Bool, Modes: upserts, Doc: f.doc + "; false is not sent", Source: srcFlags, Example: "true"})
 	}
 	o.OrderBy = append(o.OrderBy, fieldExternal)
 	o.Options = []schema.Option{

@@ -33,6 +33,8 @@ const (
 const (
 	defaultBytes = 1 << 20
 	leastBytes   = 1 << 10
+
+	defaultRefusals = 60
 )
 
 // settings are a connection's own, read.
@@ -46,6 +48,7 @@ type settings struct {
 	rate        float64
 	batchSize   int
 	batchBytes  int
+	refusals    int               // events refused in the same words before the run stops; 0: any number
 	subtypes    map[string]string // by object
 	style       style
 }
@@ -95,6 +98,8 @@ func readSettings(conn schema.Connection) (*settings, error) {
 	bad(err)
 	s.batchBytes, err = whole(keyBatchBytes, set(keyBatchBytes, strconv.Itoa(defaultBytes)), leastBytes, 1<<30)
 	bad(err)
+	s.refusals, err = whole(keyRefusals, set(keyRefusals, strconv.Itoa(defaultRefusals)), 0, 1<<30)
+	bad(err)
 	s.unit, err = word(keyExpUnit, set(keyExpUnit, unitAuto), unitAuto, unitS, unitMS)
 	bad(err)
 	s.style, err = readStyle(conn.Settings)
@@ -116,6 +121,9 @@ func readStyle(of map[string]string) (style, error) {
 	flags, err2 := word(keyFlags, set(keyFlags, asString), asString, asBoolean)
 	empty, err3 := word(keyEmpty, set(keyEmpty, emptyNull), emptyNull, emptyText)
 	names, err4 := renames(keyFields, set(keyFields, ""))
+	if err4 == nil {
+		err4 = misspelt(names)
+	}
 	return style{numbers: numbers == asNumber, booleans: flags == asBoolean, emptyText: empty == emptyText, names: names}, errors.Join(err1, err2, err3, err4)
 }
 
@@ -198,6 +206,35 @@ func renames(key, s string) (map[string]string, error) {
 		names[from], to[name] = name, from
 	}
 	return names, nil
+}
+
+// misspelt finds names that only differ from a field's in how they are written: they would rename nothing. Any other name
+// may be that of a column which passes.
+func misspelt(names map[string]string) error {
+	var problems []error
+	for from := range names {
+		if isField(from) {
+			continue
+		}
+		for _, o := range Schema().Objects {
+			at := slices.IndexFunc(o.Fields, func(f schema.Field) bool { return len(o.Modes) > 0 && schema.Fold(f.Name) == schema.Fold(from) })
+			if at >= 0 {
+				problems = append(problems, fmt.Errorf("%s: there is no field %s; did you mean %s?", keyFields, from, o.Fields[at].Name))
+				break
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// isField reports whether an object that is imported has a field of that name.
+func isField(name string) bool {
+	for _, o := range Schema().Objects {
+		if _, ok := o.Field(name); ok && len(o.Modes) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // subtypes returns the name of each object in calls.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,28 +17,28 @@ import (
 // authHeader carries a call's own token.
 const authHeader = "auth-token"
 
-// hashed is what the vendor's scheme hashes of a call: the path from the last /api/v on, the body if there is one, and
-// the query if there is one, each as it is sent.
-func hashed(u *url.URL, body []byte) []byte {
+// hashed writes what the vendor's scheme hashes of a call: the path from the last /api/v on, the body if there is one, and
+// the query if there is one, each as it is sent. The writer takes whatever it is given.
+func hashed(w io.Writer, u *url.URL, body []byte) {
 	path := u.EscapedPath()
 	if at := strings.LastIndex(path, "/api/v"); at >= 0 {
 		path = path[at:]
 	}
-	data := make([]byte, 0, len(path)+len(body)+len(u.RawQuery)+2)
-	data = append(data, path...)
+	_, _ = io.WriteString(w, path)
 	if len(body) > 0 {
-		data = append(append(data, '|'), body...)
+		_, _ = io.WriteString(w, "|")
+		_, _ = w.Write(body)
 	}
 	if u.RawQuery != "" {
-		data = append(append(data, '|'), u.RawQuery...)
+		_, _ = io.WriteString(w, "|"+u.RawQuery)
 	}
-	return data
 }
 
 // token returns the token of one call that expires at exp, in whatever unit the vendor wants.
 func token(u *url.URL, body []byte, secret string, exp int64) string {
-	sum := sha1.Sum(hashed(u, body)) //nolint:gosec // the vendor's scheme
-	claims := `{"request-hash":"` + hex.EncodeToString(sum[:]) + `","exp":` + strconv.FormatInt(exp, 10) + `}`
+	hash := sha1.New() //nolint:gosec // the vendor's scheme
+	hashed(hash, u, body)
+	claims := `{"request-hash":"` + hex.EncodeToString(hash.Sum(nil)) + `","exp":` + strconv.FormatInt(exp, 10) + `}`
 	enc := base64.RawURLEncoding
 	signed := enc.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + enc.EncodeToString([]byte(claims))
 	mac := hmac.New(sha256.New, []byte(secret))

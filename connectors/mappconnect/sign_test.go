@@ -54,7 +54,7 @@ func TestToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(hashed(u, []byte(tt.body))); tt.data != "" && got != tt.data {
+			if got := hashedText(u, []byte(tt.body)); tt.data != "" && got != tt.data {
 				t.Errorf("hashed is %s, want %s", got, tt.data)
 			}
 			if got := token(u, []byte(tt.body), testSecret, tt.exp); !strings.HasSuffix(got, tt.want) {
@@ -64,7 +64,7 @@ func TestToken(t *testing.T) {
 	}
 	// The last /api/v counts, and the path stays escaped.
 	u, _ := url.Parse("https://example.com/api/v9/proxy/api/v1/x%20y?a=b%20c")
-	if got, want := string(hashed(u, nil)), "/api/v1/x%20y|a=b%20c"; got != want {
+	if got, want := hashedText(u, nil), "/api/v1/x%20y|a=b%20c"; got != want {
 		t.Errorf("hashed is %s, want %s", got, want)
 	}
 }
@@ -168,6 +168,7 @@ func TestSettings(t *testing.T) {
 		{keyExpUnit, "h", "it is one of auto, s, ms"}, {keyNumbers, "float", "string, number"}, {keyFlags, "yes", "string, boolean"}, {keyEmpty, "omit", "null"},
 		{keyTTL, "soon", "token_ttl"}, {keyRate, "0", "rate"}, {keyTimeout, "x", "timeout"},
 		{keyFields, "email", "name=name"}, {keyFields, "a=b,a=c", "twice"}, {keyFields, "a=x,b=x", "both"},
+		{keyFields, "userID=uid", "did you mean userId?"}, {keyRefusals, "-1", "refusal_limit"},
 		{keySubtypes, "nothing=x", `no object "nothing"`},
 	}
 	for _, tt := range tests {
@@ -185,4 +186,10 @@ func TestSettings(t *testing.T) {
 	if err != nil || s.subtypes[objRelated] != "relatedData" || s.subtypes[objBrowse] != "browse" || s.subtypes[objUser] != objUser || s.guessed(objBrowse) || s.guessed(objRelated) {
 		t.Errorf("%+v, %v", s, err)
 	}
+}
+
+func hashedText(u *url.URL, body []byte) string {
+	var b strings.Builder
+	hashed(&b, u, body)
+	return b.String()
 }

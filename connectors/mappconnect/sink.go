@@ -26,6 +26,7 @@ func (c *Conn) Sink(_ context.Context, object string, load schema.Load, ledger p
 	s := &sink{Courier: delivery.NewCourier(c.api, load, ledger, c.now, c.sleep), conn: c, layout: l}
 	s.query = url.Values{"subtype": {c.set.subtypes[object]}}
 	s.bytes.Store(int64(c.set.batchBytes))
+	s.limit = c.set.refusals
 	s.Observe = func(h http.Header) {
 		c.observe(h)
 		s.tellTime()
@@ -45,12 +46,11 @@ type sink struct {
 	query  url.Values
 	bytes  atomic.Int64 // of one body at most: the setting, or less once the vendor has found one too long
 	grown  atomic.Int64 // bytes of the last body that was built
-	taken  atomic.Bool  // the vendor has taken a call
+	limit  int          // of events refused with the same words before the run stops, once something was taken
 
-	mu       sync.Mutex
-	refusals int    // events refused with one and the same message, before anything was taken
-	message  string // that message
-	lost     int    // calls in a row whose outcome is unknown
+	mu     sync.Mutex
+	streak streak
+	lost   int // calls in a row whose outcome is unknown
 }
 
 func (s *sink) tellTime() {
@@ -107,14 +107,15 @@ func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 	if n := int64(len(body) + len(body)/8); n > s.grown.Load() {
 		s.grown.Store(n)
 	}
+	p := &parcel{body: body}
 	for len(events) > 0 {
 		n := s.fit(events)
-		if err := s.send(ctx, body, events[:n], firstTries); err != nil {
+		if err := s.send(ctx, p, events[:n], firstTries); err != nil {
 			return err
 		}
 		events = events[n:]
 	}
-	return nil
+	return s.release(p)
 }
 
 // settled ends the way of rows that an earlier attempt may have sent, if they must not be sent again.
@@ -179,57 +180,107 @@ const (
 	partTries  = 3
 )
 
+// parcel is a batch on its way.
+type parcel struct {
+	body []byte
+	held []refusal // in the order of the rows
+}
+
+// refusal is what the vendor has against one event. As long as it may be about the connection's settings instead, its
+// rows are as if they had not been sent: the ledger was told that the call had no effect.
+type refusal struct {
+	res  delivery.Result
+	rows []*record.Row
+}
+
+// hold keeps a refusal until it is clear what it is about.
+func (s *sink) hold(p *parcel, res delivery.Result, rows []*record.Row) error {
+	p.held = append(p.held, refusal{res, rows})
+	return s.count(res)
+}
+
+// release rejects the rows whose refusals were held: something else was taken, or the batch has ended, so that it is the
+// rows.
+func (s *sink) release(p *parcel) error {
+	for _, r := range p.held {
+		delivery.Refuse(r.rows, r.res.Problem)
+		if err := s.Settle(delivery.Result{}, fmt.Sprintf("%d refused: %s", r.res.Status, r.res.Problem.Message), r.rows...); err != nil {
+			return err
+		}
+	}
+	p.held = p.held[:0]
+	return nil
+}
+
 // send delivers events of one kind, which one call can hold. A batch that is refused, or that the vendor fails on time
 // and again, goes again in halves, down to the event that is at fault.
-func (s *sink) send(ctx context.Context, body []byte, events []event, tries int) error {
-	res, rows, err := s.post(ctx, body, events, tries)
+func (s *sink) send(ctx context.Context, p *parcel, events []event, tries int) error {
+	res, rows, err := s.post(ctx, p.body, events, tries)
 	if err != nil {
 		return err
 	}
+	var some map[int]string
+	if res.Verdict == delivery.Taken {
+		some = s.read(&res, len(events))
+	}
 	switch res.Verdict {
 	case delivery.Taken:
-		s.accepted()
-		delivery.Accept(rows, delivery.Accepted, "")
-		return s.Settle(res, res.Note(), rows...)
+		return s.accept(p, res, events, rows, some)
 	case delivery.Unknown:
-		return s.unknown(ctx, res, body, events, rows)
+		return s.unknown(ctx, res, p, events, rows)
 	}
 	if stop := s.setup(res); stop != nil {
 		s.Halt(stop)
 		return errors.Join(stop, s.Undo(res, stop.Error()))
 	}
-	if len(events) == 1 {
-		if err := s.Reject(res, rows...); err != nil {
-			return err
-		}
-		return s.count(res)
-	}
-	if res.Status/100 == 2 && !s.repeats(events) {
+	if res.Status/100 == 2 && len(events) > 1 && !s.repeats(events) {
 		// It called itself a success and an error; which events it means, nobody knows.
 		res.Err = &api.Error{Op: res.Err.Op, Class: api.Protocol, Status: res.Status, Message: res.Err.Message}
-		return s.unknown(ctx, res, body, events, rows)
+		return s.unknown(ctx, res, p, events, rows)
 	}
-	if res.Status == http.StatusRequestEntityTooLarge {
+	if res.Status == http.StatusRequestEntityTooLarge && len(events) > 1 {
 		s.shrink(events[len(events)-1].to - events[0].from)
 	}
-	if err := s.Undo(res, "the batch was refused: "+res.Problem.Message); err != nil {
+	if err := s.Undo(res, "it was refused: "+res.Problem.Message); err != nil {
 		return err
 	}
-	return s.halves(ctx, body, events, tries)
+	if len(events) == 1 {
+		return s.hold(p, res, rows)
+	}
+	if err := s.refused(res); err != nil {
+		return err
+	}
+	return s.halves(ctx, p, events, tries)
+}
+
+// accept ends the way of events that the vendor has taken, but for those that the answer refuses by their places.
+func (s *sink) accept(p *parcel, res delivery.Result, events []event, rows []*record.Row, some map[int]string) error {
+	s.accepted()
+	for i, e := range events {
+		if why, bad := some[i]; bad {
+			delivery.Refuse(e.rows, s.problem(why, res.Status))
+		} else {
+			delivery.Accept(e.rows, delivery.Accepted, "")
+		}
+	}
+	if err := s.Settle(res, res.Note(), rows...); err != nil {
+		return err
+	}
+	return s.release(p)
 }
 
 // halves sends the first half of some events, and then the second.
-func (s *sink) halves(ctx context.Context, body []byte, events []event, tries int) error {
+func (s *sink) halves(ctx context.Context, p *parcel, events []event, tries int) error {
 	n := len(events) / 2
-	if err := s.send(ctx, body, events[:n], tries); err != nil {
+	if err := s.send(ctx, p, events[:n], tries); err != nil {
 		return err
 	}
-	return s.send(ctx, body, events[n:], tries)
+	return s.send(ctx, p, events[n:], tries)
 }
 
 // unknown acts on a call whose outcome is not known, if the vendor is there at all. What must not be repeated is unsure;
 // of what may be, and has been, the event is sought that the vendor fails on.
-func (s *sink) unknown(ctx context.Context, res delivery.Result, body []byte, events []event, rows []*record.Row) error {
+func (s *sink) unknown(ctx context.Context, res delivery.Result, p *parcel, events []event, rows []*record.Row) error {
 	repeats := s.repeats(events)
 	if !repeats {
 		why := "it was sent, and the answer was lost: " + res.Err.Error() + "; the vendor has no way to look it up, and sending it twice could do it twice"
@@ -251,7 +302,7 @@ func (s *sink) unknown(ctx context.Context, res delivery.Result, body []byte, ev
 		return err
 	}
 	if len(events) > 1 {
-		return s.halves(ctx, body, events, partTries)
+		return s.halves(ctx, p, events, partTries)
 	}
 	return s.Unsure(res, "the vendor failed on it time and again, and not on a ping; the last failure: "+res.Err.Error(), rows...)
 }
@@ -282,36 +333,4 @@ func (s *sink) shrink(bytes int) {
 			return
 		}
 	}
-}
-
-func (s *sink) accepted() {
-	s.taken.Store(true)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusals, s.lost = 0, 0
-}
-
-// hopeless is after how many events that were refused with the same words, with none taken before, the fault is not
-// sought in the rows any more.
-const hopeless = 20
-
-// count counts a refused event.
-func (s *sink) count(res delivery.Result) error {
-	if s.taken.Load() {
-		return nil
-	}
-	s.mu.Lock()
-	if s.message != res.Problem.Message {
-		s.message, s.refusals = res.Problem.Message, 0
-	}
-	s.refusals++
-	n := s.refusals
-	s.mu.Unlock()
-	if n < hopeless {
-		return nil
-	}
-	err := &api.Error{Op: res.Err.Op, Class: api.Setup, Status: res.Status, Err: res.Err,
-		Message: fmt.Sprintf("the first %d events were all refused in the same way, so it is most likely not the rows: check the integration, its mapping of subtype %s and the names of the fields; the vendor says: %s", n, s.query.Get("subtype"), res.Err.Message)}
-	s.Halt(err)
-	return err
 }

@@ -68,7 +68,10 @@ func TestFates(t *testing.T) {
 		{name: "poison first and last", object: objUser, rows: users(8), fault: poison("422 bad event", `"u1@`, `"u8@`), want: []string{"1-1 rejected :vendor", "2-7 accepted accepted", "8-8 rejected :vendor"}, calls: 11, events: 6},
 		{name: "field named", object: objUser, rows: users(1), fault: always("400 the email is wrong"), want: []string{"1-1 rejected email:vendor"}, calls: 1},
 		{name: "all bad, few", object: objUser, rows: users(8), fault: always("400 no"), want: []string{"1-8 rejected :vendor"}, calls: 15},
-		{name: "all bad, many", object: objUser, rows: users(1000), fault: always("400 no mapping"), want: []string{"1-20 rejected :vendor", "21-1000 pending"}, class: api.Setup, calls: 47},
+		{name: "all bad, many", object: objUser, rows: users(1000), fault: always("400 no mapping"), want: []string{"1-1000 pending"}, class: api.Setup, calls: 47},
+		{name: "all bad, many, no limit", object: objUser, rows: users(110), settings: []string{keyRefusals, "0"}, fault: always("400 no mapping"), want: []string{"1-110 rejected :vendor"}, calls: 219},
+		{name: "all bad, in doubt before", object: objUser, rows: doubtful(users(30)), fault: always("400 no mapping"), want: []string{"1-30 doubt"}, class: api.Setup, calls: 41},
+		{name: "every other bad", object: objUser, rows: users(128), fault: odd("400 no"), want: alternating(128), calls: 255, events: 64},
 		{name: "too long", object: objUser, rows: users(8), fault: func(_ int, e []string) string {
 			if len(e) > 2 {
 				return "413 too large"
@@ -82,6 +85,19 @@ func TestFates(t *testing.T) {
 		{name: "throttled", object: objEmail, rows: users2(mail), fault: once("500 Database Access Limit Exceeded"), want: []string{"1-3 accepted accepted"}, calls: 2, events: 3},
 		{name: "error in 200", object: objUser, rows: users(2), fault: always(errorIn200), want: []string{"1-2 rejected :vendor"}, calls: 3},
 		{name: "error in 200, mail", object: objEmail, rows: users2(mail), fault: always(errorIn200), want: []string{"1-3 unsure :unsure"}, calls: 1},
+
+		{name: "code in 200", object: objUser, rows: users(1), fault: always(answering + `{"errorCode":"INVALID_REQUEST","message":"the email is wrong"}`), want: []string{"1-1 rejected email:vendor"}, calls: 1},
+		{name: "code in 200, batch", object: objUser, rows: users(3), fault: once(answering + `{"errorCode":"INVALID_REQUEST"}`), want: []string{"1-3 accepted accepted"}, calls: 3, events: 3},
+		{name: "no code in 200", object: objUser, rows: users(3), fault: once(answering + `{"errorCode":"","error":null,"taken":3}`), want: []string{"1-3 accepted accepted"}, calls: 1},
+		{name: "no error in a list", object: objUser, rows: users(2), fault: once(answering + ` [{"index":0},{"index":1,"errorCode":0}]`), want: []string{"1-2 accepted accepted"}, calls: 1},
+		{name: "feedback in 200", object: objUser, rows: users(2), fault: always(answering + `[{"errorCode":"MISSING_FIELD","description":"skipping"}]`), want: []string{"1-2 rejected :vendor"}, calls: 3},
+		{name: "places in 200", object: objUser, rows: users(3), fault: once(answering + `[{"index":0},{"index":2,"error":"bad group"}]`), want: []string{"1-2 accepted accepted", "3-3 rejected group:vendor"}, calls: 1},
+		{name: "places from 1 in 200", object: objUser, rows: users(3), fault: once(answering + `[{"index":2,"error":"bad group"},{"index":3,"error":"bad group"}]`), want: []string{"1-1 accepted accepted", "2-3 rejected group:vendor"}, calls: 1},
+		{name: "places in doubt in 200", object: objUser, rows: users(3), fault: once(answering + `[{"index":1,"error":"bad"}]`), want: []string{"1-3 accepted accepted"}, calls: 3, events: 3},
+		{name: "one place twice in 200", object: objUser, rows: users(3), fault: once(answering + `[{"index":0,"error":"a"},{"index":0,"error":"b"}]`), want: []string{"1-3 accepted accepted"}, calls: 3, events: 3},
+		{name: "one place good and bad in 200", object: objUser, rows: users(3), fault: once(answering + `[{"index":0},{"index":0,"error":"b"},{"index":1}]`), want: []string{"1-3 accepted accepted"}, calls: 3, events: 3},
+		{name: "feedback in 200, mail", object: objEmail, rows: users2(mail), fault: always(answering + `[{"errorCode":"MISSING_FIELD"}]`), want: []string{"1-3 unsure :unsure"}, calls: 1},
+		{name: "places in 200, mail", object: objEmail, rows: users2(mail), fault: always(answering + `[{"index":0,"errorCode":"MISSING_FIELD"}]`), want: []string{"1-1 rejected :vendor", "2-3 accepted accepted"}, calls: 1},
 
 		{name: "lost before", object: objUser, rows: users(8), fault: once(dropBefore), want: []string{"1-8 accepted accepted"}, calls: 2, events: 8},
 		{name: "lost after", object: objUser, rows: users(8), fault: once(dropAfter), want: []string{"1-8 accepted accepted"}, calls: 2, events: 16},
@@ -137,6 +153,27 @@ func TestFates(t *testing.T) {
 	}
 }
 
+// odd refuses calls with an event whose number is odd.
+func odd(status string) func(int, []string) string {
+	return func(_ int, events []string) string {
+		for _, e := range events {
+			if at := strings.IndexByte(e, '@'); (e[at-1]-'0')%2 == 1 {
+				return status
+			}
+		}
+		return fine
+	}
+}
+
+// alternating are the fates of rows of which every odd one is refused.
+func alternating(n int) []string {
+	var want []string
+	for i := 1; i < n; i += 2 {
+		want = append(want, fmt.Sprintf("%d-%d rejected :vendor", i, i), fmt.Sprintf("%d-%d accepted accepted", i+1, i+1))
+	}
+	return want
+}
+
 // users2 copies a batch, so that several tests can have it.
 func users2(b *record.Batch) *record.Batch {
 	c := &record.Batch{Header: b.Header, Origin: b.Origin, Rows: slices.Clone(b.Rows)}
@@ -169,31 +206,107 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestAfterSuccess: once something was taken, refusals are sought out to the end, however many there are.
+// TestAfterSuccess: refusals that come after a success are sought out, but not without end: then the rows stay open, and
+// whoever resumes sends them.
 func TestAfterSuccess(t *testing.T) {
-	f := newFake(t)
-	f.fault = func(n int, _ []string) string {
-		if n == 1 {
+	vary := func(n int) string { return "400 " + strings.Repeat("x", n%97) + " is no group" }
+	same := func(n int) string { return fmt.Sprintf(`400 row %d has no group "%s"`, n, strings.Repeat("x", n%97)) }
+	for _, tt := range []struct {
+		name   string
+		rows   int
+		refuse func(n int) string
+		want   string
+		stops  bool
+	}{
+		{name: "few", rows: 60, refuse: same, want: "1-60 rejected group:vendor"},
+		{name: "many", rows: 64, refuse: same, want: "1-64 pending", stops: true},
+		{name: "few in other words", rows: 90, refuse: vary, want: "1-90 rejected group:vendor"},
+		{name: "many in other words", rows: 500, refuse: vary, want: "1-500 pending", stops: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, l := newFake(t), newLedger(t)
+			f.fault = func(n int, _ []string) string {
+				if n == 1 {
+					return fine
+				}
+				return tt.refuse(n)
+			}
+			c := f.connect()
+			s, err := c.Sink(t.Context(), objUser, schema.Load{Header: users(1).Header}, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Write(t.Context(), users(1)); err != nil {
+				t.Fatal(err)
+			}
+			b := users(tt.rows)
+			for i := range b.Rows {
+				b.Rows[i].Num += 1000
+			}
+			err = s.Write(t.Context(), b)
+			if (err != nil) != tt.stops || tt.stops && classOf(err) != api.Setup {
+				t.Fatalf("error is %v", err)
+			}
+			if diff := cmp.Diff([]string{tt.want}, fates(b)); diff != "" {
+				t.Error(diff)
+			}
+			if n := len(l.inDoubt()); n != 0 {
+				t.Errorf("%d rows are in doubt", n)
+			}
+			if err := errors.Join(s.Commit(t.Context()), s.Close()); err != nil {
+				t.Error(err)
+			}
+			if !tt.stops {
+				return
+			}
+			if len(f.calls) > 1+2*201 || len(l.done) != 1 {
+				t.Errorf("%d calls, %d rows are settled", len(f.calls), len(l.done))
+			}
+			f.fault = nil // it was mended
+			if err := f.load(c, objUser, schema.Load{}, l, b); err != nil || fates(b)[0] != fmt.Sprintf("1-%d accepted accepted", tt.rows) {
+				t.Errorf("resumed: %v, %v", err, fates(b))
+			}
+		})
+	}
+}
+
+// TestStopBetween: what was refused before something else was taken is the rows' fault, whatever comes later.
+func TestStopBetween(t *testing.T) {
+	f, l := newFake(t), newLedger(t)
+	f.fault = func(_ int, events []string) string {
+		if len(events) == 1 && strings.Contains(events[0], `"u5@`) {
 			return fine
 		}
-		return "400 no"
+		return "400 no mapping"
 	}
-	c := f.connect()
-	s, err := c.Sink(t.Context(), objUser, schema.Load{Header: users(1).Header}, newLedger(t))
-	if err != nil {
-		t.Fatal(err)
+	b := users(100)
+	if err := f.load(f.connect(), objUser, schema.Load{}, l, b); classOf(err) != api.Setup {
+		t.Fatalf("error is %v", err)
 	}
-	b := users(64)
-	for _, b := range []*record.Batch{users(1), b} {
-		if err := s.Write(t.Context(), b); err != nil {
-			t.Fatal(err)
+	if diff := cmp.Diff([]string{"1-4 rejected :vendor", "5-5 accepted accepted", "6-100 pending"}, fates(b)); diff != "" || len(l.done) != 5 {
+		t.Errorf("%s; settled: %v", diff, l.done)
+	}
+}
+
+func TestAlike(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"no mapping", "no mapping", true},
+		{"no mapping", "no group", false},
+		{"row 7 is bad", "row 1234 is bad", true},
+		{`group "a b" is unknown`, `group "c" is unknown`, true},
+		{"group 'it' is unknown", "group 'that one' is unknown", true},
+		{"can't read it, can't say why", "can't read that, can't say why", false},
+		{"ann@x.example is bad", "bob@y.example is bad", true},
+		{"id 1b4e28ba-2fa1-11d2 is bad", "id ffff-0 is bad", true},
+		{"an open \"quote", "an open \"quotation", false},
+		{"", "", true},
+	} {
+		if got := alike(tt.a) == alike(tt.b); got != tt.want {
+			t.Errorf("%q and %q: %v (%q, %q)", tt.a, tt.b, got, alike(tt.a), alike(tt.b))
 		}
-	}
-	if diff := cmp.Diff([]string{"1-64 rejected :vendor"}, fates(b)); diff != "" {
-		t.Error(diff)
-	}
-	if err := errors.Join(s.Commit(t.Context()), s.Close()); err != nil {
-		t.Error(err)
 	}
 }
 

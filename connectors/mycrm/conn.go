@@ -54,6 +54,7 @@ type Conn struct {
 	api     *api.Client
 	creds   *credentials
 	account string
+	base    string // base_url, without what may be secret
 	shape   shape
 	sparse  bool   // an update sends the row's fields alone
 	deletes string // how a lead's deletion is addressed
@@ -146,10 +147,10 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	who := s.identity()
 	timeout, rate := s.timeout(), s.rate()
 	c := &Conn{
-		shape: s.shape(), now: time.Now, account: strings.ToLower(base.Host) + "/" + who.name,
+		shape: s.shape(), now: time.Now, account: strings.ToLower(base.Host) + "/" + who.name, base: base.Scheme + "://" + base.Host + base.EscapedPath(),
 		sparse:  s.choice(keyUpdateMode, updateWhole, updateSparse) == updateSparse,
 		deletes: s.choice(keyDeletePath, pathAuto, pathPlural, pathSingular),
-		verify:  s.choice(keyVerify, verifyFirst, verifyAll, verifyNone),
+		verify:  s.choice(keyVerify, verifyAll, verifyFirst, verifyNone),
 		expand:  s.get(keyExpandValue, defaultExpand),
 	}
 	if len(s.problems) > 0 {
@@ -204,9 +205,17 @@ func (c *Conn) Stats() api.Stats {
 // row.
 func (c *Conn) Ready(ctx context.Context) error { return c.creds.ready(ctx) }
 
-// Ping asks for one lead and says who we are and how many leads there are.
+// Ping gets a new token, whatever there is in the cache, asks for one lead, and says who we are and how many leads there
+// are. An answer that is none of the API's is an error of the class api.Setup.
 func (c *Conn) Ping(ctx context.Context) (string, error) {
+	if err := c.creds.renew(ctx); err != nil {
+		return "", err
+	}
 	p, err := c.page(ctx, listing{perPage: 1}, 1)
+	var known *api.Error
+	if errors.As(err, &known) && (known.Class == api.Protocol || known.Class == api.Invalid && known.Status/100 == 2) {
+		return "", c.elsewhere(known)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -256,6 +265,12 @@ func warning(h http.Header, warn func(string)) {
 			warn("the vendor warns: " + text)
 		}
 	}
+}
+
+// elsewhere says that the API is not where the settings say.
+func (c *Conn) elsewhere(known *api.Error) error {
+	return &api.Error{Op: known.Op, Class: api.Setup, Status: known.Status, Err: known,
+		Message: strings.TrimSuffix(fmt.Sprintf("the API of MyCRM is not at %s: check %s; %s", c.base, keyBaseURL, known.Message), "; ")}
 }
 
 // explain adds to a refusal for want of rights which right the document asks for.

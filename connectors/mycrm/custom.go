@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -187,7 +188,7 @@ func (c *Conn) Prepare(ctx context.Context, object string, load schema.Load) err
 
 // resolve gives the custom fields of a layout their definitions.
 func (c *Conn) resolve(ctx context.Context, l *layout) error {
-	if len(l.custom) == 0 {
+	if len(l.custom) == 0 && !slices.ContainsFunc(l.spare, func(s spare) bool { return s.slot < 0 }) {
 		return nil
 	}
 	cat, err := c.catalogue(ctx)
@@ -216,6 +217,7 @@ func (c *Conn) resolve(ctx context.Context, l *layout) error {
 		}
 		taken[col.meta.ID] = col.name
 	}
+	problems = append(problems, l.resolveDefaults(cat)...)
 	if cat.closed != nil && len(problems) == 0 && l.load.Warn != nil {
 		l.load.Warn(fmt.Sprintf("the account's custom fields can't be read, so that their values are sent as they are: %v", cat.closed))
 	}

@@ -104,7 +104,17 @@ func (s *sink) concludeDelete(ctx context.Context, res delivery.Result, row *rec
 // turns a call for three leads into one for all. Nothing that a client can send proves beforehand that bodies arrive: a
 // call without effect is the same call with other ids, and is as dangerous. So the call is made only where its worst
 // outcome is what was asked for. It is not repeated, and the leads are looked for afterwards.
+//
+// Batches go one after the other: whether the rows of one are all that is left is only then known. What of a batch is
+// deleted one by one goes as many at once as there are batches waiting.
 func (s *sink) deleteMany(ctx context.Context, rows []*record.Row) error {
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
+	release, err := s.batches.Take(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer release()
 	var bulk, single []*record.Row
 	var ids []string
 	for _, row := range rows {
@@ -129,12 +139,11 @@ func (s *sink) deleteMany(ctx context.Context, rows []*record.Row) error {
 		}
 		bulk = left
 	}
-	for _, row := range append(bulk, single...) {
-		if err := s.delete(ctx, row); err != nil {
-			return err
-		}
+	err = inParallel(len(bulk), int(s.waiting.Load()), func(i int) error { return s.delete(ctx, bulk[i]) })
+	for i := 0; i < len(single) && err == nil; i++ {
+		err = s.delete(ctx, single[i])
 	}
-	return nil
+	return err
 }
 
 // namesAll reports whether ids are all leads that the account has: the vendor counts as many, and lists just those.

@@ -252,8 +252,33 @@ func TestBulkDelete(t *testing.T) {
 	}
 }
 
+// TestBulkDeleteOfTheRest deletes all of 164 leads with four writers: the batch that comes last has all that is left, and
+// goes in one call.
+func TestBulkDeleteOfTheRest(t *testing.T) {
+	t.Parallel()
+	v := serve(t, "", 164)
+	c := v.open()
+	src := &lines{header: record.LooseHeader([]string{"id"}), rows: v.export(c, schema.Query{}, "id")}
+	sink, err := c.Sink(t.Context(), "leads", schema.Load{Mode: schema.Delete, Header: src.header, Options: map[string]bool{"bulk-delete": true}}, mycrm.NewTestLedger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, err := pipeline.Run(t.Context(), src, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 100})
+	if err != nil || counts.Accepted != 164 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+	if left := v.export(c, schema.Query{}, "id"); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+	bulk, single := len(v.sent("DELETE /leads {")), len(v.sent("DELETE /leads/"))
+	if bulk != 1 || single != 64 && single != 100 {
+		t.Errorf("%d calls for many leads and %d for one", bulk, single)
+	}
+}
+
 // TestDeletePaths deletes at vendors that know one of the two addresses only.
 func TestDeletePaths(t *testing.T) {
+	t.Parallel()
 	for _, faults := range []string{"set delete_path=plural", "set delete_path=singular", "set delete_path=singular missing_delete=405"} {
 		v := serve(t, faults, 3)
 		c := v.open()
@@ -271,7 +296,7 @@ func TestDeletePaths(t *testing.T) {
 			t.Errorf("%s: %q", faults, calls)
 		}
 	}
-	v := serve(t, "DELETE /leads/{id} #1 drop=after", 1)
+	v := serve(t, "DELETE /leads/* #1 drop=after", 1)
 	c := v.open()
 	ids := v.export(c, schema.Query{}, "id")
 	if got := v.load(c, schema.Load{Mode: schema.Delete}, "id", ids[0]); got[0] != "accepted deleted "+ids[0] {
@@ -281,7 +306,7 @@ func TestDeletePaths(t *testing.T) {
 
 // TestUpdateFaults loses the answers of updates, with and without notes: a note must be there once.
 func TestUpdateFaults(t *testing.T) {
-	for _, faults := range []string{"PUT /leads/{id} every=2 drop=after", "PUT /leads/{id} every=2 drop=before", "PUT /leads/{id} #2 html=200 applied", "set put_mode=merge"} {
+	for _, faults := range []string{"PUT /leads/* every=2 drop=after", "PUT /leads/* every=2 drop=before", "PUT /leads/* #2 html=200 applied", "set put_mode=merge"} {
 		t.Run(faults, func(t *testing.T) {
 			t.Parallel()
 			v := serve(t, faults, 0)
@@ -330,7 +355,7 @@ func TestReplacingVendor(t *testing.T) {
 func TestPatchFaults(t *testing.T) {
 	for _, faults := range []string{
 		"", "PATCH /leads drop=after", "PATCH /leads drop=before", "PATCH /leads #1 html=200 applied", "PATCH /leads status=500", "PATCH /leads status=405",
-		"PATCH /leads/{id} every=2 drop=after", "set patch_path=long", "set bulk_atomic=off", "set max_operations=4",
+		"PATCH /leads/* every=2 drop=after", "set patch_path=long", "set bulk_atomic=off", "set max_operations=4",
 	} {
 		t.Run(faults, func(t *testing.T) {
 			t.Parallel()
@@ -384,7 +409,8 @@ func TestPatchNotDone(t *testing.T) {
 
 // TestUpsertFaults upserts rows, many of the same leads, at a vendor that loses answers.
 func TestUpsertFaults(t *testing.T) {
-	v := serve(t, "POST /leads every=3 drop=after; POST /leads every=4 drop=before; PUT /leads/{id} every=3 drop=after", 0)
+	t.Parallel()
+	v := serve(t, "POST /leads every=3 drop=after; POST /leads every=4 drop=before; PUT /leads/* every=6 drop=after", 0)
 	c := v.open()
 	src := &lines{header: record.LooseHeader(strings.Split(wholeHeader, "|"))}
 	for i := range 40 {

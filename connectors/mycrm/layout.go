@@ -27,6 +27,7 @@ type layout struct {
 	id     int      // cell of the id, -1 if there is none
 	key    int      // cell of the key of an upsert, -1 if there is none
 	ops    []place  // what a patch changes
+	spare  []spare  // what a lead gets that lacks it
 }
 
 // column is a custom field of rows.
@@ -83,6 +84,7 @@ func newLayout(object string, load schema.Load, sh shape) (*layout, error) {
 			l.ops = append(l.ops, operation(name, i))
 		}
 	}
+	problems = append(problems, l.takeDefaults())
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -109,7 +111,7 @@ func (l *layout) needs() error {
 		return l.chooseKey()
 	case m != schema.Create && l.id < 0:
 		return fmt.Errorf("mode %s needs the field id; an export of leads has it", m)
-	case m == schema.Update && !l.any(), m == schema.Patch && len(l.ops) == 0:
+	case m == schema.Update && !l.any() && len(l.spare) == 0, m == schema.Patch && len(l.ops) == 0:
 		return fmt.Errorf("there is nothing to %s: only the field id is mapped", m)
 	}
 	return nil

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -91,6 +93,10 @@ func (c *Conn) page(ctx context.Context, q listing, n int64) (*page, error) {
 	query.Set("sort", sort)
 	query.Set("sort_order", order)
 	body, err := c.read(ctx, "/leads", query, q.expand, q.warn)
+	var known *api.Error
+	if n == 1 && errors.As(err, &known) && (known.Class == api.NotFound || known.Status == http.StatusMethodNotAllowed) {
+		return nil, c.elsewhere(known) // a list can't be missing
+	}
 	if err != nil {
 		return nil, err
 	}

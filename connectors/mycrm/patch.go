@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/record"
@@ -205,23 +207,27 @@ func (s *sink) patchEach(ctx context.Context, group []patched) error {
 	return nil
 }
 
-// patchTaken ends the way of rows whose call the vendor took. It says nothing about single leads: the first call's are
-// read back, to see whether such an answer can be trusted.
+// patchTaken ends the way of rows whose call the vendor took. It says nothing about single leads, so that they are read
+// back; a row that its lead does not show is sent alone, and judged by that.
 func (s *sink) patchTaken(ctx context.Context, res delivery.Result, group []patched) error {
+	answers := make([]delivery.Answer, len(group))
 	check := s.conn.verify == verifyAll || s.doubted.Load() || s.conn.verify == verifyFirst && !s.trusted.Load()
+	if check {
+		err := inParallel(len(group), workers, func(i int) (err error) {
+			answers[i], err = s.applied(ctx, group[i])
+			return err
+		})
+		if err != nil {
+			s.Halt(err)
+			return err
+		}
+	}
 	var rows []*record.Row
 	var missed []patched
-	for _, p := range group {
-		if check {
-			applied, err := s.applied(ctx, p)
-			if err != nil {
-				s.Halt(err)
-				return err
-			}
-			if applied == delivery.Absent {
-				missed = append(missed, p)
-				continue
-			}
+	for i, p := range group {
+		if check && answers[i] == delivery.Absent {
+			missed = append(missed, p)
+			continue
 		}
 		p.row.Accept(delivery.Updated, p.id)
 		rows = append(rows, p.row)
@@ -231,16 +237,45 @@ func (s *sink) patchTaken(ctx context.Context, res delivery.Result, group []patc
 	}
 	if len(missed) > 0 {
 		s.doubted.Store(true)
-		s.Warn("a patch of %d leads was answered with %d, and %d of them do not show it; they are sent alone, and every patch is read back from now on", len(group), res.Status, len(missed))
+		s.Warn("a patch of %d leads was answered with %d, and %d of them do not show it; they are sent alone, and every patch is read back", len(group), res.Status, len(missed))
+	}
+	note := res.Note()
+	if check {
+		note += "; the leads were read back"
 	}
 	if len(rows) == 0 {
 		if err := s.Undo(res, "the leads were read, and none shows the patch"); err != nil {
 			return err
 		}
-	} else if err := s.Settle(res, res.Note(), rows...); err != nil {
+	} else if err := s.Settle(res, note, rows...); err != nil {
 		return err
 	}
 	return s.patchEach(ctx, missed)
+}
+
+// inParallel calls f with 0 to n-1, so many at a time, and returns its first error, after which it begins nothing new.
+func inParallel(n, atOnce int, f func(i int) error) error {
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var calls sync.WaitGroup
+	for range min(max(atOnce, 1), n) {
+		calls.Go(func() {
+			for failed.Load() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := f(i); err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+			}
+		})
+	}
+	calls.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // patchLost finds out what became of rows whose call has an unknown outcome.

@@ -3,11 +3,8 @@ package mycrm
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -233,7 +230,7 @@ func (w *writer) value(s *slot, v record.Value) {
 }
 
 // Payloads returns the function that renders an object's records as request bodies. An update is shown as the fields
-// that the row lays over the lead; a delete has no body: its id is shown instead. Custom fields that are named, not
+// that the row lays over the lead, an upsert as the lead that it may make, with the defaults; a delete has no body: its id is shown instead. Custom fields that are named, not
 // numbered, stand under their names, as only the account knows their ids.
 func Payloads(object string, load schema.Load) (schema.Payloads, error) {
 	set := settings{conn: schema.Connection{Settings: load.Settings}}
@@ -264,70 +261,9 @@ func Payloads(object string, load schema.Load) (schema.Payloads, error) {
 		if err != nil {
 			return dst, err
 		}
+		if l.load.Mode == schema.Upsert {
+			l.fillNew(d)
+		}
 		return l.appendLead(dst, d, l.load.Mode == schema.Update), nil
 	}, nil
-}
-
-// Check returns the step that refuses what the table can't say: locations that are none, and channels that no source
-// but other has. A channel that seems to belong to another source is only told of, as the document does not say which
-// belong to which.
-func Check(object string, load schema.Load) (pipeline.Step, error) {
-	if load.Header == nil || object != leads {
-		return nil, nil // there is nothing to check
-	}
-	return &check{load: load, location: regexp.MustCompile(`^[a-z]{3}(\.\d+)+$`),
-		locations: load.Header.Index("preference.locations"), source: load.Header.Index("source"), channel: load.Header.Index("source_channel")}, nil
-}
-
-type check struct {
-	load                       schema.Load
-	location                   *regexp.Regexp
-	locations, source, channel int
-}
-
-// Apply refuses rows with bad locations or channels.
-func (c *check) Apply(b *record.Batch) error {
-	if c.locations < 0 && c.channel < 0 {
-		return nil
-	}
-	for i := range b.Rows {
-		row := &b.Rows[i]
-		if row.Fate != record.Pending {
-			continue
-		}
-		if items, ok := cell(row, c.locations).Items(); ok {
-			for _, t := range items {
-				if !c.location.MatchString(t) {
-					row.Reject(record.Problem{Field: "preference.locations", Rule: "location",
-						Message: fmt.Sprintf("%q is no id of a location; one is written like are.2.15", t)})
-				}
-			}
-		}
-		c.checkChannel(row)
-	}
-	return nil
-}
-
-func (c *check) checkChannel(row *record.Row) {
-	text := strings.TrimSpace(cell(row, c.channel).Text())
-	source := strings.TrimSpace(cell(row, c.source).Text())
-	if text == "" || source == "" || source == "other" {
-		return
-	}
-	text = spellChannel(text)
-	var all []string
-	home := ""
-	for _, s := range sources() {
-		all = append(all, channelsOf()[s]...)
-		if slices.Contains(channelsOf()[s], text) {
-			home = s
-		}
-	}
-	switch {
-	case home == "":
-		row.Reject(record.Problem{Field: "source_channel", Rule: "oneof",
-			Message: fmt.Sprintf("%q is no channel; with the source %s it must be one of %s (any text goes with the source other)", text, source, strings.Join(all, ", "))})
-	case home != source && c.load.Warn != nil:
-		c.load.Warn(fmt.Sprintf("the channel %s seems to belong to the source %s, and a row has it with %s; it is sent as it is", text, home, source))
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crmetl/crmetl/internal/near"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -51,6 +52,10 @@ func addFilter(query url.Values, o *schema.Object, f schema.Condition, warn func
 	if !listedFilter(o, name) {
 		warn(fmt.Sprintf("the vendor's document does not name the filter %s; it is passed as it is", name))
 	}
+	value, err := filterValue(o, name, f.Value)
+	if err != nil {
+		return fmt.Errorf("filter %s: %w", name, err)
+	}
 	key := "filters"
 	if strings.ContainsAny(name, "[]") {
 		key += "[" + strings.TrimSuffix(strings.TrimPrefix(name, "["), "]") + "]" // written as the vendor does: created[from], [created][from]
@@ -72,9 +77,39 @@ func addFilter(query url.Values, o *schema.Object, f schema.Condition, warn func
 			}
 		}
 	default:
-		query.Set(key, f.Value)
+		query.Set(key, value)
 	}
 	return nil
+}
+
+// filterValue holds a filter's value against what the table knows of it, and gives it the vendor's spelling: a filter that
+// the vendor passes over in silence would export everything, and one that nothing fits, nothing.
+func filterValue(o *schema.Object, name, text string) (string, error) {
+	name = strings.Trim(strings.NewReplacer("][", ".", "[", ".", "]", "").Replace(name), ".")
+	if head, end, _ := strings.Cut(name, "."); (end == "from" || end == "to") && listedFilter(o, head) {
+		day := strings.TrimSpace(text)
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			return text, fmt.Errorf("%q is no day; write it like 2016-01-31", text)
+		}
+		return day, nil
+	}
+	switch name {
+	case "status", "source", "financial", "quality", "mortgage_status", "wishlist.category":
+	default:
+		return text, nil
+	}
+	f, ok := o.Field(strings.TrimPrefix(name, "wishlist."))
+	if !ok {
+		return text, nil
+	}
+	if v, known := choices(f)[strings.ToLower(strings.TrimSpace(text))]; known {
+		return v, nil
+	}
+	hint := ""
+	if meant := near.Name(text, f.Values); meant != "" {
+		hint = fmt.Sprintf("; did you mean %s?", meant)
+	}
+	return text, fmt.Errorf("%q is none of the choices %s%s", text, strings.Join(f.Values, ", "), hint)
 }
 
 func listedFilter(o *schema.Object, name string) bool {

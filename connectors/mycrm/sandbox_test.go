@@ -76,6 +76,18 @@ func (v *vendor) sent(prefix string) (out []string) {
 
 func (v *vendor) open(settings ...string) *mycrm.Conn {
 	v.t.Helper()
+	return v.openIn("", settings...)
+}
+
+// direct opens a connection that no proxy stands before.
+func (v *vendor) direct() *mycrm.Conn {
+	v.t.Helper()
+	return v.open("base_url", strings.TrimSuffix(v.settings["token_url"], "/auth/oauth/v1/token"))
+}
+
+// openIn opens a connection that keeps its tokens in a folder.
+func (v *vendor) openIn(dir string, settings ...string) *mycrm.Conn {
+	v.t.Helper()
 	set := map[string]string{}
 	for k, s := range v.settings {
 		set[k] = s
@@ -83,7 +95,7 @@ func (v *vendor) open(settings ...string) *mycrm.Conn {
 	for i := 0; i < len(settings); i += 2 {
 		set[settings[i]] = settings[i+1]
 	}
-	c, err := mycrm.Open(schema.Connection{Name: "mycrm", Settings: set}, api.Env{})
+	c, err := mycrm.Open(schema.Connection{Name: "mycrm", Settings: set}, api.Env{CacheDir: dir})
 	if err != nil {
 		v.t.Fatal(err)
 	}

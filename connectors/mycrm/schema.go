@@ -81,7 +81,7 @@ func Schema() *schema.Vendor {
 			{Name: keyUpdateMode, Default: updateWhole, Doc: "read-modify-write sends the whole lead with the row's fields laid over it; sparse sends the row's fields alone, and may clear the others"},
 			{Name: keyDeletePath, Default: pathAuto, Doc: "plural (/leads/1), singular (/lead/1, as documented), or auto: plural, and singular where that does not exist"},
 			{Name: keyExpandValue, Default: defaultExpand, Doc: "the value of the header X-MyCRM-Expand-Data; the document names none"},
-			{Name: keyVerify, Default: verifyFirst, Doc: "first reads back every lead of a run's first bulk patch and then trusts the answers, all reads back every lead, none reads none"},
+			{Name: keyVerify, Default: verifyAll, Doc: "which leads are read back after a bulk patch, whose answer says nothing about single leads: all reads every lead (one that does not show the patch is sent alone), first those of a run's first bulk patch, after which the answers are trusted, none reads none"},
 		},
 		Notes: []string{
 			"A token is good for 30 minutes; crmetl renews it in time, without a pause, and keeps it between runs.",
@@ -98,15 +98,18 @@ func leadsObject() schema.Object {
 		Name: leads, Title: "Leads",
 		Doc: "People who look for a property. An update reads the lead, lays the row's fields over it and sends the whole, since the vendor documents that an update has the mandatory fields of a create; " +
 			"notes and properties go with an update only if they are mapped, as the document does not say whether an update replaces or adds them; if the first lead with notes has lost them after its update, they are written again and the run stops, unless properties are mapped. " +
-			"An upsert needs its key alone for a lead that is there, and the fields of a create for a new one. " +
+			"An upsert needs its key alone for a lead that is there, and the fields of a create for a new one. In modes update and upsert a default fills only a field in which the lead has nothing. " +
+			"An upsert by mobile compares the digits of the numbers without the + or 00 before the country's code: +971 55 999 1234, 00971-55-999-1234 and 971559991234 are one number; a national number such as 055 999 1234 is another, as its country would be a guess. " +
+			"The vendor is searched for several spellings, among them the last 4 digits, which find a spelling that has these together; an upsert by e-mail compares without regard to case. More than one lead with the key is a refusal of the row. " +
 			"A lead that is to be deleted and is not there counts as unchanged. A delete is a call for each lead: DELETE /leads without ids, or with a body that was lost on the way, deletes all leads of the account, and no harmless call can prove that bodies arrive. " +
 			"With --bulk-delete, such a call is therefore made only for a batch that names every lead the account has; others are deleted one by one, and the run says so.",
-		Modes:     []schema.Mode{schema.Create, schema.Update, schema.Upsert, schema.Delete, schema.Patch},
-		Export:    exportInfo(),
-		KeyFields: []string{"mobile", "email", "id"},
-		MaxBatch:  1,
-		Batches:   map[schema.Mode]int{schema.Patch: patchBatch},
-		OrderBy:   []string{"id", "mobile", "email"},
+		SoftDefaults: true,
+		Modes:        []schema.Mode{schema.Create, schema.Update, schema.Upsert, schema.Delete, schema.Patch},
+		Export:       exportInfo(),
+		KeyFields:    []string{"mobile", "email", "id"},
+		MaxBatch:     1,
+		Batches:      map[schema.Mode]int{schema.Patch: patchBatch},
+		OrderBy:      []string{"id", "mobile", "email"},
 		Options: []schema.Option{{Name: bulkDelete, Modes: []schema.Mode{schema.Delete}, Batch: deleteBatch,
 			Doc: "delete up to 100 leads in one call, where the rows of the call are all leads that the account has; other leads are deleted one by one"}},
 		Fields: leadFields(),

@@ -2,6 +2,7 @@ package mycrm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/delivery"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
@@ -39,6 +41,9 @@ func (c *Conn) Sink(ctx context.Context, object string, load schema.Load, ledger
 		if i := l.slot("notes"); l.cells[i] >= 0 {
 			k.Warn("the field notes is mapped: each update sends its note, which the vendor is taken to add to the others")
 		}
+		if l.hasSpare("properties") {
+			k.Warn("the default of properties goes to new leads only: what a lead has selected can't be read")
+		}
 		if c.sparse {
 			k.Warn("%s is %s: updates send the rows' fields alone, and the vendor may clear or ask for the others", keyUpdateMode, updateSparse)
 		}
@@ -54,6 +59,15 @@ type sink struct {
 	lists  listCheck
 	ids    delivery.Locks // leads that are read and written
 	keys   delivery.Locks // rows with one key are sent one after the other
+
+	reach   sync.Mutex
+	reached bool // the API is where the settings say: a 404 is about a lead
+
+	parts  atomic.Bool  // the filter for mobiles finds parts of them
+	probes atomic.Int32 // leads that were searched for to learn that
+
+	batches delivery.Locks // batches of a delete, with --bulk-delete
+	waiting atomic.Int64   // how many there are, the one at work among them
 
 	mu   sync.Mutex
 	made map[uint64]string // leads that an upsert has made, by their key: the vendor's list may not show them yet
@@ -137,6 +151,16 @@ func (s *sink) call(ctx context.Context, method, path string, body []byte, idemp
 	r := s.conn.request(method, path, nil, body)
 	r.Idempotent = idempotent
 	res, err := s.Call(ctx, r, rows...)
+	if err == nil && res.Status == http.StatusNotFound {
+		if err := s.reachable(ctx); err != nil {
+			return res, errors.Join(err, s.Undo(res, "404: there is no such address"))
+		}
+	}
+	if text := refusal(res.Body); err == nil && res.Verdict == delivery.Taken && text != "" {
+		res.Verdict = delivery.Refused
+		res.Err = &api.Error{Op: r.Op, Class: api.Invalid, Status: res.Status, Message: text}
+		res.Problem = record.Problem{Rule: "vendor", Message: fmt.Sprintf("the vendor says: %s (%d)", text, res.Status)}
+	}
 	return res, explain(err, s.rights())
 }
 
@@ -162,7 +186,7 @@ func (s *sink) rights() string {
 func (s *sink) get(ctx context.Context, id string) (*lead, error) {
 	body, err := s.conn.read(ctx, leadPath(id), nil, true, s.layout.load.Warn)
 	if delivery.IsNotFound(err) {
-		return nil, nil // there is none
+		return nil, s.reachable(ctx) // there is none
 	}
 	if err == nil {
 		body, err = bare(body)
@@ -185,8 +209,11 @@ func (s *sink) lacking(row *record.Row, d *draft, created bool) bool {
 	names := append(s.layout.lacks(d), s.conn.customLacks(d, created)...)
 	for _, name := range names {
 		msg := "a new lead needs it"
-		if !created {
-			msg = fmt.Sprintf("the lead has none, and an update must send it: map the field, or give all rows one with --default %s=VALUE, or set %s to %s", name, keyUpdateMode, updateSparse)
+		switch {
+		case !created:
+			msg = fmt.Sprintf("the lead has none, and an update must send it: map the field, or give those that have none one with --default %s=VALUE, or set %s to %s", name, keyUpdateMode, updateSparse)
+		case s.layout.load.Mode == schema.Upsert:
+			msg += fmt.Sprintf(": map the field, or give those that have none one with --default %s=VALUE", name)
 		}
 		row.Reject(record.Problem{Field: name, Rule: "required", Message: msg})
 	}
@@ -215,7 +242,7 @@ func (s *sink) creation(ctx context.Context, row *record.Row, d *draft) delivery
 	terms := s.terms(d)
 	return delivery.Creation{
 		Row: row, Print: s.layout.print(d),
-		Send: func() (delivery.Result, error) { return s.call(ctx, http.MethodPost, "/leads", body, false, row) },
+		Send: func() (delivery.Result, error) { return s.post(ctx, body, row) },
 		ID:   func(res delivery.Result) string { return identifier(res.Body) },
 		Look: func(try int, l *delivery.Look) (string, error) {
 			t := terms[try%len(terms)]
@@ -227,19 +254,6 @@ func (s *sink) creation(ctx context.Context, row *record.Row, d *draft) delivery
 			return t.String(), err
 		},
 	}
-}
-
-// identifier is the id of a new lead in the answer to its creation, "" if it holds none.
-func identifier(body []byte) string {
-	raw, err := bare(body)
-	if err != nil {
-		return ""
-	}
-	l, err := parseLead(raw)
-	if err != nil {
-		return ""
-	}
-	return l.ID.Text()
 }
 
 // term is what a lookup filters by.

@@ -117,6 +117,25 @@ func (c *credentials) ready(ctx context.Context) error {
 	return err
 }
 
+// renew has a new token issued, also if there is a good one: what is wrong with the credentials or the address of the
+// token service shows at once.
+func (c *credentials) renew(ctx context.Context) error {
+	if c.store == nil {
+		return nil
+	}
+	issued := false
+	issue := func(ctx context.Context) (api.Token, error) {
+		issued = true
+		return c.issue(ctx)
+	}
+	old, err := c.store.Get(ctx, issue)
+	if err == nil && !issued {
+		c.store.Renew(old)
+		_, err = c.store.Get(ctx, issue)
+	}
+	return err
+}
+
 // guard gives a call its token, and a new one if the vendor refuses it.
 func (c *credentials) guard(r *api.Request) {
 	var used api.Token
@@ -179,7 +198,7 @@ func (c *credentials) issue(ctx context.Context) (api.Token, error) {
 		Expires json.Number `json:"expires_in"`
 	}
 	if err := json.Unmarshal(answer.Body, &got); err != nil || got.Token == "" {
-		return api.Token{}, &api.Error{Op: r.Op, Class: api.Protocol, Status: answer.Status, Message: "the answer has no access_token", Err: err}
+		return api.Token{}, &api.Error{Op: r.Op, Class: api.Setup, Status: answer.Status, Message: "the answer has no access_token; check " + keyTokenURL, Err: err}
 	}
 	life := tokenLife
 	if n, err := got.Expires.Float64(); err == nil && n > 0 && n < 1e9 {
@@ -202,8 +221,9 @@ func (c *credentials) refused(op string, err error) error {
 		}
 		return &api.Error{Op: op, Class: api.Auth, Status: known.Status, Err: err,
 			Message: strings.TrimSpace("the vendor refuses " + what + ". " + known.Message)}
-	case known.Class == api.NotFound:
-		return &api.Error{Op: op, Class: api.Setup, Status: known.Status, Message: "no tokens are issued there; check token_url", Err: err}
+	case known.Class == api.NotFound, known.Class == api.Setup && known.Status != 0, known.Class == api.Blocked && known.Status/100 == 2:
+		return &api.Error{Op: op, Class: api.Setup, Status: known.Status, Err: err,
+			Message: strings.TrimSpace("no tokens are issued there; check " + keyTokenURL + ". " + known.Message)}
 	}
 	return err
 }

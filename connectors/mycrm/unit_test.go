@@ -96,6 +96,74 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckTellsPairsOnce looks at rows twice, as a run does, and at many pairs that do not go together.
+func TestCheckTellsPairsOnce(t *testing.T) {
+	var lines []string
+	for _, source := range sources() {
+		for _, channel := range []string{"walkIn", "facebook", "bayut", "sms", "expo"} {
+			lines = append(lines, source+"|"+channel)
+		}
+	}
+	for _, tt := range []struct {
+		rows []string
+		want int
+	}{{[]string{"portal|walkIn", "portal|walkIn", "portal|facebook", "offline|walkIn"}, 2}, {lines, 10}} {
+		b := Table("source|source_channel", tt.rows...)
+		warned := map[string]int{}
+		step, err := Check(leads, schema.Load{Mode: schema.Create, Header: b.Header, Warn: func(s string) { warned[s]++ }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := step.Apply(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(warned) != tt.want {
+			t.Errorf("%d warnings, want %d: %v", len(warned), tt.want, warned)
+		}
+		for text, n := range warned {
+			if n > 1 {
+				t.Errorf("%d times: %s", n, text)
+			}
+		}
+	}
+}
+
+// TestCheckExplainsDates tells what a spreadsheet has made of a time frame.
+func TestCheckExplainsDates(t *testing.T) {
+	day := func(k record.Kind, text string) record.Value { return record.Of(k, text) }
+	for _, tt := range []struct {
+		cell record.Value
+		was  string // "" if it is no date
+	}{
+		{record.TextOf("2026-03-01"), "of 1-3:"}, {record.TextOf("01-Mar"), "of 1-3:"}, {record.TextOf("3-Jan"), "of 1-3:"}, {record.TextOf("6-Mar"), "of 3-6:"}, {record.TextOf("12-Sep"), "of 9-12:"},
+		{day(record.Date, "2026-09-06"), "of 6-9:"}, {day(record.DateTime, "2026-01-03T00:00:00"), "of 1-3:"}, {record.TextOf("05/05/2026"), "such as 1-3:"}, {record.TextOf("soon"), ""}, {record.TextOf("4-5"), ""},
+	} {
+		b := Table("title|time_frame", "mr|-")
+		b.Origin = record.LooseHeader([]string{"When", "Salutation"})
+		row := &b.Rows[0]
+		row.Origin = []record.Value{tt.cell, record.TextOf("mr")}
+		row.Reject(record.Problem{Field: "title", Column: "Salutation", Rule: "choice", Message: "another"})
+		row.Reject(record.Problem{Field: "time_frame", Column: "When", Rule: "choice", Message: "as it was"})
+		step, err := Check(leads, schema.Load{Mode: schema.Create, Header: b.Header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := step.Apply(b); err != nil {
+			t.Fatal(err)
+		}
+		ps := record.ProblemsOf(row.Err)
+		if len(ps) != 2 || ps[0].Message != "another" || ps[1].Rule != "choice" || ps[1].Column != "When" {
+			t.Fatalf("%v", ps)
+		}
+		text := ps[1].Message
+		if tt.was == "" && text != "as it was" || tt.was != "" && !(strings.Contains(text, tt.was) && strings.Contains(text, "spreadsheet") && strings.Contains(text, "format the column as text")) {
+			t.Errorf("%s: %s", tt.cell.Text(), text)
+		}
+	}
+}
+
 func TestNotes(t *testing.T) {
 	for _, list := range [][]string{nil, {"plain"}, {"a; b"}, {"[odd"}, {`["looks like one"]`}, {"one", "two"}, {"[1]"}} {
 		cell := cellOf(list)

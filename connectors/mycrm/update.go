@@ -51,6 +51,7 @@ func (s *sink) update(ctx context.Context, row *record.Row, id string) error {
 func (s *sink) rewrite(ctx context.Context, row *record.Row, have *lead, over *draft) error {
 	whole := s.layout.draftOf(have)
 	changed := s.layout.overlay(whole, over)
+	changed = s.layout.fillOld(whole, over, have) || changed
 	doubt := row.Fate == record.Doubt
 	if s.conn.sparse {
 		whole = over

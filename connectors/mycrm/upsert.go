@@ -56,14 +56,6 @@ func (s *sink) upsert(ctx context.Context, row *record.Row) error {
 	return s.insert(ctx, row, d, key)
 }
 
-// keyText is what of a key is compared: the digits of a phone, an e-mail address in lower case.
-func (s *sink) keyText(text string) string {
-	if s.layout.load.Key == "mobile" {
-		return phoneDigits(text)
-	}
-	return strings.ToLower(text)
-}
-
 // findKey looks for the lead that has a key. The vendor's filters may match parts: what they find is compared here. With
 // patience, what was just made may take a moment to show.
 func (s *sink) findKey(ctx context.Context, d *draft, key string, patient bool) (delivery.Finding, error) {
@@ -79,42 +71,9 @@ func (s *sink) findKey(ctx context.Context, d *draft, key string, patient bool) 
 	return s.Patient(ctx, func(int) (delivery.Finding, error) { return s.lookKey(ctx, d, key) })
 }
 
-func (s *sink) lookKey(ctx context.Context, d *draft, key string) (delivery.Finding, error) {
-	var ids, where []string
-	for _, t := range s.terms(d) {
-		if (t.filter == "mobile") != (s.layout.load.Key == "mobile") {
-			continue
-		}
-		where = append(where, t.String())
-		err := s.conn.all(ctx, listing{query: t.query()}, func(have *lead) error {
-			got := have.Mobile.Text()
-			if s.layout.load.Key == "email" {
-				got = have.Email.Text()
-			}
-			if s.keyText(strings.TrimSpace(got)) == key {
-				ids = append(ids, have.ID.Text())
-			}
-			return nil
-		})
-		if err != nil {
-			return delivery.Finding{Answer: delivery.Unclear}, err
-		}
-		if len(ids) > 0 {
-			break
-		}
-	}
-	note := strings.Join(where, " and ")
-	switch len(ids) {
-	case 0:
-		return delivery.Finding{Answer: delivery.Absent, Note: note + " found no such lead"}, nil
-	case 1:
-		return delivery.Finding{Answer: delivery.Present, ID: ids[0], Note: note + " found it: " + ids[0]}, nil
-	}
-	return delivery.Finding{Answer: delivery.Unclear, Note: fmt.Sprintf("more than one lead has this %s: %s", s.layout.load.Key, s.List(ids))}, nil
-}
-
 // insert creates the lead of an upsert.
 func (s *sink) insert(ctx context.Context, row *record.Row, d *draft, key string) error {
+	s.layout.fillNew(d)
 	if row.Fate == record.Pending && s.lacking(row, d, true) {
 		return nil
 	}
@@ -130,6 +89,7 @@ func (s *sink) insert(ctx context.Context, row *record.Row, d *draft, key string
 		s.mu.Lock()
 		s.made[hash(key)] = row.ID
 		s.mu.Unlock()
+		s.probe(ctx, key)
 	}
 	return err
 }

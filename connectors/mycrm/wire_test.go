@@ -275,6 +275,8 @@ func TestWireFilters(t *testing.T) {
 	}{
 		{schema.Query{Filters: []schema.Condition{f("client", "1")}}, "filters[client]=1&page=1&per_page=100&sort=id&sort_order=ASC", 1},
 		{schema.Query{Filters: []schema.Condition{f("property_fields.1", "test"), f("lead_fields.2", "test")}}, "filters[lead_fields][2]=test&filters[property_fields][1]=test&page=1&per_page=100&sort=id&sort_order=ASC", 0},
+		{schema.Query{Filters: []schema.Condition{f("status", "Not yet contacted"), f("wishlist.category", "Residential"), f("mortgage_status", "preapproved"), f("[created][to]", " 2017-01-01 ")}},
+			"filters[created][to]=2017-01-01&filters[mortgage_status]=pre-approved&filters[status]=notYetContacted&filters[wishlist][category]=residential&page=1&per_page=100&sort=id&sort_order=ASC", 1},
 		{schema.Query{Sort: "id", Desc: true}, "page=1&per_page=100&sort=id&sort_order=DESC", 0},
 		{schema.Query{Sort: "last_name", Filters: []schema.Condition{f("created.from", "2016-01-01"), f("created.to", "2017-01-01"), f("updated", "current_month")}},
 			"filters[created][from]=2016-01-01&filters[created][to]=2017-01-01&filters[updated]=current_month&page=1&per_page=100&sort=last_name&sort_order=ASC", 1},
@@ -311,6 +313,14 @@ func TestWireFilters(t *testing.T) {
 		}
 	}
 	c := connect(t, func(http.ResponseWriter, *http.Request) { t.Error("a call was made") })
+	for _, bad := range [][3]string{{"status", "prospekt", "did you mean prospect?"}, {"source", "web", "socialMedia"}, {"financial", "loan", "mortgage"}, {"quality", "best", "excellent"}, {"mortgage_status", "no", "in-process"},
+		{"wishlist.category", "flat", "commercial"}, {"wishlist[category]", "", "commercial"}, {"created.from", "01/02/2016", "2016-01-31"}, {"updated[to]", "today", "2016-01-31"}, {"passport_expire.to", "2016-02-30", "2016-01-31"}, {"time_frame_from.from", "", "2016-01-31"}} {
+		_, err := c.Source(t.Context(), leads, schema.Query{Filters: []schema.Condition{f(bad[0], bad[1])}})
+		var known *api.Error
+		if err == nil || errors.As(err, &known) || !strings.Contains(err.Error(), bad[2]) || !strings.Contains(err.Error(), bad[0]) {
+			t.Errorf("filter %s=%s: error %v", bad[0], bad[1], err)
+		}
+	}
 	for _, bad := range []schema.Query{{Sort: "firstname"}, {ID: "*"}, {ID: "5/../6"}, {Search: "x"}, {ID: "5", Sort: "id"}, {Filters: []schema.Condition{f("", "x")}}} {
 		if _, err := c.Source(t.Context(), leads, bad); err == nil {
 			t.Errorf("%+v was taken", bad)

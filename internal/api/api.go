@@ -29,7 +29,7 @@ type Config struct {
 	Vendor     string        // for messages: "Map My Customers"
 	Base       *url.URL      // what request paths are appended to
 	Account    string        // who we are there, without secrets: rate and tokens are kept by host and account
-	Rate       float64       // request starts a second, never exceeded in any one second (2.5 is 3 in any 1.2 s); 0: no limit
+	Rate       float64       // request starts a second, never exceeded in any one second (2.5 is 3 in any 1.2 s); 0: no limit but the vendor's word
 	Timeout    time.Duration // of connecting, of one call, and between two reads of a streamed answer; 0 means 30 s
 	Attempts   int           // tries per call; 0 means 6
 	MaxAnswer  int64         // bytes of an answer that is read whole; 0 means 16 MiB

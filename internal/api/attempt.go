@@ -38,6 +38,8 @@ type attempt struct {
 	reused  bool
 	held    error // why the gate kept it back
 	planned int64
+	flying  bool // counted among the pacer's calls on their way
+	over    bool // it has ended: what is late now counts no more
 	went    time.Time
 }
 
@@ -52,6 +54,13 @@ func (c *Client) try(ctx context.Context, r *Request, target *url.URL, n int, re
 	}
 	if err != nil {
 		return &verdict{class: Transient, err: err, effect: none}, nil
+	}
+	why := c.refuses() // it may have come to that meanwhile
+	if why == "" && !c.circuit.enter(time.Now()) {
+		why = c.refuses()
+	}
+	if why != "" {
+		return &verdict{class: Transient, message: why, effect: none}, nil
 	}
 	hr, err := c.request(ctx, r, target)
 	if err != nil {
@@ -77,6 +86,7 @@ func (c *Client) try(ctx context.Context, r *Request, target *url.URL, n int, re
 	if v != nil || !a.keep {
 		a.end()
 	}
+	a.adapt(v)
 	c.report(ctx, r, v, n, time.Since(begin))
 	return v, nil
 }
@@ -84,10 +94,12 @@ func (c *Client) try(ctx context.Context, r *Request, target *url.URL, n int, re
 // report writes the line of an attempt and keeps the circuit.
 func (c *Client) report(ctx context.Context, r *Request, v *verdict, n int, took time.Duration) {
 	switch {
+	case v != nil && v.waits():
+		c.circuit.away(time.Now(), v.rest)
 	case v == nil, v.status != 0 && !v.outage:
 		c.circuit.worked()
 	case v.outage:
-		c.circuit.failed(time.Now())
+		c.circuit.failed(time.Now(), v.effect == unknown && !r.harmless() && !r.Idempotent)
 	}
 	if !c.log.Enabled(ctx, slog.LevelDebug) {
 		return
@@ -169,6 +181,7 @@ func (a *attempt) exchange(hr *http.Request, take func(*attempt, *http.Response)
 		return a.failed(err)
 	}
 	a.count()
+	a.answered(resp.Header)
 	if resp.StatusCode/100 == 2 {
 		v := take(a, resp)
 		if v != nil {
@@ -215,6 +228,13 @@ func (a *attempt) gate(closed <-chan struct{}) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.planned, a.went, a.held = planned, time.Now(), err
+	if planned != 0 {
+		a.land() // of another connection that came to nothing
+		a.flying = true
+	}
+	if a.over {
+		a.land()
+	}
 	if err == nil {
 		a.timer.Reset(a.cl.c.Timeout)
 	}
@@ -228,6 +248,41 @@ func (a *attempt) left(at time.Time) {
 	a.mu.Unlock()
 	if planned != 0 {
 		a.cl.pace.late(planned, by)
+	}
+}
+
+// answered takes in what the vendor says of the account, whatever else it says.
+func (a *attempt) answered(h http.Header) {
+	a.mu.Lock()
+	start := a.planned
+	a.land()
+	a.mu.Unlock()
+	if start != 0 {
+		a.cl.pace.heard(h, start)
+	}
+}
+
+// land tells the pacer that the vendor has counted the call, or that nobody will ever know.
+func (a *attempt) land() {
+	if a.flying {
+		a.flying = false
+		a.cl.pace.flying.Add(-1)
+	}
+}
+
+// adapt makes the account slower or faster by how the attempt ended.
+func (a *attempt) adapt(v *verdict) {
+	a.mu.Lock()
+	start := a.planned
+	a.over = true
+	a.land()
+	a.mu.Unlock()
+	switch {
+	case start == 0:
+	case v == nil, v.status != 0 && v.class != Limited && !v.outage:
+		a.cl.pace.faster(start)
+	case v.class == Limited:
+		a.cl.pace.slower(start, v.told)
 	}
 }
 
@@ -342,6 +397,14 @@ func (a *attempt) readAll(hr *http.Response, limit int64) ([]byte, error) {
 // for the timeout, however long it takes as a whole.
 func (a *attempt) unpacked(hr *http.Response, idle bool) (io.Reader, error) {
 	w := &wire{a: a, body: hr.Body, idle: idle}
+	a.mu.Lock()
+	on := a.on
+	a.mu.Unlock()
+	if idle && on != nil {
+		// One read of a body may take many of the network: it goes on until its buffer or the chunk is full.
+		came := func() { a.timer.Reset(a.cl.c.Timeout) }
+		on.came.Store(&came)
+	}
 	switch enc := strings.ToLower(strings.TrimSpace(hr.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 		return w, nil

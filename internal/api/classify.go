@@ -30,6 +30,7 @@ type verdict struct {
 	atOnce  bool          // the next try need not wait
 	held    bool          // it was not a try at all: the pace was changed before it could leave
 	sending bool          // Request.Sending was called
+	page    bool          // message is a page's
 	answer  *Response
 }
 
@@ -61,13 +62,15 @@ const (
 func judge(got *Response, base *url.URL, throttled func(*Response) bool, now time.Time) *verdict {
 	status, h, body := got.Status, got.Header, got.Body
 	tooFast := status == http.StatusTooManyRequests || status >= 400 && throttled != nil && throttled(got)
-	v := &verdict{status: status, message: message(h, body)}
+	v := &verdict{status: status, message: message(h, body), page: looksHTML(h, body)}
 	set := func(c Class, e effect) { v.class, v.effect = c, e }
 	switch {
 	case tooFast:
 		set(Limited, none)
 		v.again, v.account = true, true
-		v.rest, v.told = retryAfter(h, now)
+		if v.rest, v.told = retryAfter(h, now); !v.told {
+			v.rest, v.told = resetAfter(h, now)
+		}
 	case status >= 300 && status < 400:
 		set(Setup, none)
 		v.message = redirected(h, base)
@@ -93,8 +96,9 @@ func judge(got *Response, base *url.URL, throttled func(*Response) bool, now tim
 		v.again = true
 	case status == http.StatusServiceUnavailable:
 		set(Transient, none)
-		v.again, v.account, v.outage = true, true, true
+		v.again, v.account = true, true
 		v.rest, v.told = retryAfter(h, now)
+		v.outage = !v.told // one that tells when it is over is waited for
 	case status >= 500:
 		set(Transient, unknown)
 		v.again, v.outage = true, true
@@ -115,8 +119,26 @@ func redirected(h http.Header, base *url.URL) string {
 		return "the vendor redirects, but does not say where to; redirects are not followed: check base_url"
 	}
 	to = base.ResolveReference(to)
-	return fmt.Sprintf("the vendor redirects to %s://%s%s; redirects are not followed: check base_url",
-		oneLine(to.Scheme), oneLine(to.Host), cut(oneLine(to.EscapedPath()), 300))
+	path := oneLine(to.EscapedPath())
+	if len(path) > 300 {
+		path = "/…" // not a part of it, which could be a part of a secret
+	}
+	return fmt.Sprintf("the vendor redirects to %s://%s%s; redirects are not followed: check base_url", oneLine(to.Scheme), oneLine(to.Host), path)
+}
+
+// mismatch reports whether a handshake failed for a reason that another try can't change. The standard library has no
+// type for what the other side says, and no name for what it finds itself.
+func mismatch(err error) bool {
+	text := err.Error()
+	if !strings.Contains(text, "tls: ") {
+		return false
+	}
+	for _, why := range []string{"protocol version", "handshake failure", "unsupported", "insufficient security", "unrecognized name", "certificate required", "no application protocol"} {
+		if strings.Contains(text, why) {
+			return true
+		}
+	}
+	return false
 }
 
 // lost classifies an attempt that ended without a whole answer. sent tells whether a byte of it may have left.
@@ -149,6 +171,9 @@ func lost(err error, sent bool, host string, timeout time.Duration) *verdict {
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
 		v.class, v.again, v.outage = Setup, false, false
 		v.message = host + " does not speak TLS there: check base_url"
+	case !sent && mismatch(err):
+		v.class, v.again, v.outage = Setup, false, false
+		v.message = fmt.Sprintf("%s and crmetl find no way of TLS in common (it takes 1.2 and newer): %s", host, oneLine(err.Error()))
 	default:
 		text := oneLine(err.Error())
 		if !strings.Contains(text, host) {

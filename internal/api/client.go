@@ -36,6 +36,7 @@ type Client struct {
 	secrets *redactor
 	log     *slog.Logger
 	circuit circuit
+	budget  budget
 
 	sent, retried, throttled, bytesSent, bytesRead atomic.Int64
 }
@@ -80,6 +81,9 @@ func New(c Config) (*Client, error) {
 		cl.log.Warn("the rate can't be shared with other processes on this machine; only this one keeps it",
 			"vendor", c.Vendor, "error", cl.Redact(err.Error()))
 	})
+	if c.RetryDelay > 0 {
+		cl.pace.unit, cl.circuit.delay = c.RetryDelay, c.RetryDelay
+	}
 	return cl, nil
 }
 
@@ -134,7 +138,10 @@ func (c *Client) Close() {
 }
 
 // Do makes a call and returns its answer, read whole: a status of 2xx whose body does not say that it is an error.
-// Attempts that had no effect are repeated, others only if the request is a GET, a HEAD or Idempotent.
+// Attempts that had no effect are repeated, others only if the request is a GET, a HEAD or Idempotent: each call at most
+// Config.Attempts times (longer, while the vendor says by 503 and Retry-After when it will be back), and all calls of
+// a client together no more than one in ten of them. What goes beyond that, or fails again and again, closes the client
+// for a while, or for good: every call is then refused with a Transient error, before it leaves.
 //
 // Every error is an *Error, except those of Request.Sending and Request.Undone, which come as they are, wrapped.
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
@@ -160,7 +167,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 func notMeant(hr *http.Response, body []byte) *verdict {
 	if b := trimBOM(body); len(b) > 0 && b[0] == '<' {
 		// Who made this page, and whether the call went past it, nobody knows.
-		return &verdict{class: Blocked, status: hr.StatusCode, again: true, tries: blockedAttempts,
+		return &verdict{class: Blocked, status: hr.StatusCode, again: true, tries: blockedAttempts, page: true,
 			message: "a page instead of data: " + message(hr.Header, body)}
 	}
 	if text, bad := failure(body); bad {
@@ -172,20 +179,25 @@ func notMeant(hr *http.Response, body []byte) *verdict {
 // call makes attempts until one succeeds or it makes no sense to go on. take gets the answer of each that ended with
 // 2xx and returns nil if it is good.
 func (c *Client) call(ctx context.Context, r *Request, take func(*attempt, *http.Response) *verdict) error {
-	harmless := r.Method == http.MethodGet || r.Method == http.MethodHead
+	harmless := r.harmless()
 	maybe := false // an attempt may have been applied
 	fail := func(v *verdict) error {
+		most := maxMessage
+		if v.page {
+			most = maxPage
+		}
 		return &Error{Op: c.Redact(r.Op), Class: v.class, Status: v.status, Applied: maybe, Err: c.secrets.error(v.err),
-			Message: cut(c.Redact(v.message), maxMessage)}
+			Message: cut(c.Redact(v.message), most)}
 	}
 	target, err := c.target(r)
 	if err != nil {
 		return fail(&verdict{class: Setup, err: err})
 	}
+	c.budget.calls.Add(1)
 	renewals, left := 0, false
 	for n := 1; ; n++ {
-		if c.circuit.open(time.Now()) {
-			return fail(&verdict{class: Transient, message: fmt.Sprintf("%d calls in a row failed; nothing is sent until %s is back", breakAfter, c.c.Vendor)})
+		if why := c.refuses(); why != "" {
+			return fail(&verdict{class: Transient, message: why})
 		}
 		v, err := c.try(ctx, r, target, n, left, take)
 		if err != nil {
@@ -233,7 +245,17 @@ func (c *Client) call(ctx context.Context, r *Request, take func(*attempt, *http
 		if v.tries > 0 {
 			last = min(last, v.tries)
 		}
+		if v.waits() {
+			// It says when it will be back, which no number of tries can tell better.
+			if last = n; c.refuses() == "" {
+				last++
+			}
+		}
 		if !v.again || n >= last || v.effect != none && !harmless && !r.Idempotent {
+			return fail(v)
+		}
+		if v.costs() && !c.budget.spend() {
+			v.class, v.message = Transient, v.text()+"; "+spentBudget
 			return fail(v)
 		}
 		if !shared {
@@ -242,6 +264,19 @@ func (c *Client) call(ctx context.Context, r *Request, take func(*attempt, *http
 			}
 		}
 	}
+}
+
+// refuses says why no call leaves any more, if so.
+func (c *Client) refuses() string {
+	if c.budget.out.Load() {
+		return spentBudget
+	}
+	return c.circuit.shut(time.Now(), c.c.Vendor)
+}
+
+// harmless reports whether a request changes nothing, however often it is made.
+func (r *Request) harmless() bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
 // because classifies an error that a callback returned. What another call may have done says nothing about this one.

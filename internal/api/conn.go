@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,8 +26,10 @@ type conn struct {
 	left   func(at time.Time)                 // told when it had gone
 	begun  bool                               // a byte of the request may have left
 	dead   bool                               // nothing may leave any more
+	used   bool                               // a request has left on it
 	closed chan struct{}
 	once   sync.Once
+	came   atomic.Pointer[func()] // told of every read that brought something
 }
 
 // arm prepares the connection for a request: gate is asked before its first byte, left is told when that has gone.
@@ -34,6 +37,16 @@ func (c *conn) arm(gate func(<-chan struct{}) error, left func(time.Time)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gate, c.left, c.begun = gate, left, false
+	c.came.Store(nil)
+}
+
+// Read reads into b.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if f := c.came.Load(); n > 0 && f != nil {
+		(*f)()
+	}
+	return n, err
 }
 
 // seal lets nothing leave any more and reports whether any byte of the request may have left before.
@@ -47,12 +60,15 @@ func (c *conn) seal() bool {
 // Write sends b.
 func (c *conn) Write(b []byte) (int, error) {
 	c.mu.Lock()
-	gate, left := c.gate, c.left
+	gate, left, used := c.gate, c.left, c.used
 	c.gate, c.left = nil, nil
+	c.used = c.used || gate != nil
 	c.mu.Unlock()
 	if gate != nil {
 		err := gate(c.closed)
-		if err == nil && !alive(c.Conn) {
+		// What comes unasked on a connection that was used is a goodbye: TLS has one, and some servers write 408 before
+		// they close. On a new one it may be a part of TLS that came late.
+		if open, unread := alive(c.Conn); err == nil && (!open || unread && used) {
 			err = net.ErrClosed
 		}
 		if err != nil {

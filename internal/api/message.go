@@ -13,8 +13,11 @@ import (
 	"unicode"
 )
 
-// maxMessage bounds what an error repeats of an answer, in bytes.
-const maxMessage = 2 << 10
+// What an error repeats of an answer, in bytes: of one for programs, and of a page for people.
+const (
+	maxMessage = 2 << 10
+	maxPage    = 240
+)
 
 // looksHTML reports whether an answer is a page for people: none of the APIs sends one, so it comes from a proxy, a
 // firewall or a login page.
@@ -41,7 +44,7 @@ func trimBOM(b []byte) []byte {
 }
 
 // failure returns the vendor's message if a 2xx answer says that it is none: a JSON object whose error or errors is
-// there and not empty.
+// there and not empty, or whose success or ok is false.
 func failure(body []byte) (string, bool) {
 	body = trimBOM(body)
 	if len(body) == 0 || body[0] != '{' {
@@ -50,8 +53,10 @@ func failure(body []byte) (string, bool) {
 	var o struct {
 		Error  json.RawMessage `json:"error"`
 		Errors json.RawMessage `json:"errors"`
+		Good   json.RawMessage `json:"success"`
+		OK     json.RawMessage `json:"ok"`
 	}
-	if json.Unmarshal(body, &o) != nil || blank(o.Error) && blank(o.Errors) {
+	if json.Unmarshal(body, &o) != nil || blank(o.Error) && blank(o.Errors) && string(o.Good) != "false" && string(o.OK) != "false" {
 		return "", false
 	}
 	if s := message(nil, body); s != "" {
@@ -180,7 +185,8 @@ var (
 	anyTag    = regexp.MustCompile(`(?s)<[^>]*>`)
 )
 
-// page returns a page's title, or its first words.
+// page returns a page's title, or its words. They are cut where they are shown, after secrets were taken out: half a
+// secret would not be found.
 func page(body []byte) string {
 	if m := titleTag.FindSubmatch(body); m != nil {
 		if t := strings.TrimSpace(html.UnescapeString(string(m[1]))); t != "" {
@@ -188,7 +194,7 @@ func page(body []byte) string {
 		}
 	}
 	text := unseenTag.ReplaceAll(body, []byte(" "))
-	return cut(oneLine(html.UnescapeString(string(anyTag.ReplaceAll(text, []byte(" "))))), 200)
+	return html.UnescapeString(string(anyTag.ReplaceAll(text, []byte(" "))))
 }
 
 // oneLine makes a stranger's text fit for a terminal and a CSV cell: valid UTF-8, no control characters.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,26 +47,40 @@ type pacer struct {
 	span  time.Duration
 	stop  <-chan struct{}
 	wall  func() time.Time // the clock that processes share
+	unit  time.Duration    // how long a lone start stands for, where no rate is configured
 
-	busy chan struct{} // holds one: whoever works on what follows
-	file *paceFile     // nil: only this process
-	mem  paceState     // as it was left last
-	seen time.Time     // when, with the monotonic clock
-	at   int64         // when, by the wall clock
-	warn func(error)
+	flying atomic.Int64 // calls that left and have no answer yet
+	slow   atomic.Bool  // the account is slowed down
+
+	busy   chan struct{} // holds one: whoever works on what follows
+	file   *paceFile     // nil: only this process
+	mem    paceState     // as it was left last
+	recent []int64       // this process's last starts, where no rate is configured
+	latest int64         // when headers were taken in last
+	seen   time.Time     // when, with the monotonic clock
+	at     int64         // when, by the wall clock
+	warn   func(error)
 }
 
 // paceState is what is known of an account, in nanoseconds of the wall clock.
 type paceState struct {
 	next   int64   // the first free slot
 	pause  int64   // nothing starts before
+	wrote  int64   // when this was written; 0: not known
+	quota  int64   // so many may start
+	until  int64   // before this time, as the vendor said; 0: it said nothing
+	limit  float64 // starts a second while the account is slowed down; 0: it is not
+	top    float64 // what was too fast
+	slowed int64   // when it was halved last
+	raised int64   // when it was raised or halved last
+	told   int64   // when the vendor last said "too fast" and for how long
 	starts []int64 // the last starts, oldest first
 }
 
 // newPacer returns the pacer of an account. Without a folder, or with one that can't be used, it knows of this
 // process only; warn is told once.
 func newPacer(dir, host, account string, rate float64, stop <-chan struct{}, warn func(error)) *pacer {
-	p := &pacer{rate: rate, stop: stop, wall: time.Now, warn: warn, busy: make(chan struct{}, 1), count: 1}
+	p := &pacer{rate: rate, stop: stop, wall: time.Now, unit: defaultDelay, warn: warn, busy: make(chan struct{}, 1), count: 1}
 	if rate > 0 {
 		second := float64(time.Second)
 		p.count = int(math.Ceil(rate))
@@ -101,15 +116,22 @@ func accountKey(parts ...string) string {
 func (p *pacer) wait(ctx context.Context) error {
 	for {
 		var d time.Duration
+		taken := true
 		err := p.with(ctx, func(now int64, s *paceState) {
 			slot := p.earliest(now, s)
-			if p.every > 0 {
+			every, _ := p.spacing(s)
+			if every > 0 {
 				// What there is to do before the start is done while the last one's delay passes. Added up, such
 				// delays would cost the rate.
-				slot = max(now, s.pause, s.next, slot-int64(min(p.every/2, prepare)))
-				s.next = slot + int64(p.every)
+				slot = max(now, s.shut(), s.next, slot-int64(min(every/2, prepare)))
 			}
-			d = time.Duration(slot - now)
+			if d = time.Duration(slot - now); d > lookAgain && s.changing(now) {
+				d, taken = lookAgain, false
+				return
+			}
+			if every > 0 {
+				s.next = slot + int64(every)
+			}
 		})
 		if err != nil {
 			return err
@@ -117,10 +139,13 @@ func (p *pacer) wait(ctx context.Context) error {
 		if err := p.sleep(ctx, d, nil); err != nil {
 			return err
 		}
+		if !taken {
+			continue
+		}
 		// A pause that was ordered meanwhile takes the slot away.
 		paused := false
 		if d > 0 {
-			err = p.with(ctx, func(now int64, s *paceState) { paused = s.pause > now })
+			err = p.with(ctx, func(now int64, s *paceState) { paused = s.shut() > now })
 		}
 		if err != nil || !paused {
 			return err
@@ -139,9 +164,7 @@ func (p *pacer) depart(ctx context.Context, closed <-chan struct{}) (int64, erro
 				return
 			}
 			start = now
-			if p.every > 0 {
-				s.starts = append(s.starts, now)
-			}
+			p.note(now, s)
 		})
 		if err != nil {
 			return 0, err
@@ -160,10 +183,10 @@ func (p *pacer) depart(ctx context.Context, closed <-chan struct{}) (int64, erro
 
 // late corrects a start that left later than depart said.
 func (p *pacer) late(planned int64, by time.Duration) {
-	if p.every == 0 || by < lateStart {
+	if p.every == 0 && !p.slow.Load() || by < lateStart {
 		return
 	}
-	_ = p.with(context.Background(), func(_ int64, s *paceState) {
+	p.change(func(_ int64, s *paceState) {
 		if i := slices.Index(s.starts, planned); i >= 0 {
 			s.starts[i] += int64(by)
 			slices.Sort(s.starts)
@@ -176,7 +199,7 @@ func (p *pacer) rest(d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	_ = p.with(context.Background(), func(now int64, s *paceState) {
+	p.change(func(now int64, s *paceState) {
 		until := now + int64(min(d, maxPause))
 		s.pause = max(s.pause, until)
 		s.next = max(s.next, until)
@@ -185,14 +208,20 @@ func (p *pacer) rest(d time.Duration) {
 
 // earliest tells when the next call may start.
 func (p *pacer) earliest(now int64, s *paceState) int64 {
-	e := max(now, s.pause)
-	if n := len(s.starts); p.every > 0 && n > 0 {
-		e = max(e, s.starts[n-1]+int64(p.gap))
-		if n >= p.count {
+	e := max(now, s.shut())
+	if _, gap := p.spacing(s); gap > 0 && len(s.starts) > 0 {
+		n := len(s.starts)
+		e = max(e, s.starts[n-1]+int64(gap))
+		if p.every > 0 && n >= p.count {
 			e = max(e, s.starts[n-p.count]+int64(p.span))
 		}
 	}
 	return e
+}
+
+// change changes the state, however long that takes: what an answer said must not get lost.
+func (p *pacer) change(change func(now int64, s *paceState)) {
+	_ = p.with(context.Background(), change)
 }
 
 // with changes the state, alone among all goroutines and processes. now is the wall clock's time.
@@ -219,7 +248,7 @@ func (p *pacer) with(ctx context.Context, change func(now int64, s *paceState)) 
 	if shared {
 		switch read, found, err := p.file.read(); {
 		case errors.Is(err, errTorn):
-			s = p.spent(now, s.pause)
+			s = p.spent(now, s)
 		case err != nil:
 			p.alone(err)
 			shared = false
@@ -227,22 +256,14 @@ func (p *pacer) with(ctx context.Context, change func(now int64, s *paceState)) 
 			s = read
 		}
 	}
-	if !p.seen.IsZero() {
-		// The wall clock was set: its times mean nothing any more. Ordinary correction is slower than this.
-		gone := mono.Sub(p.seen)
-		if drift := time.Duration(now-p.at) - gone; drift.Abs() > 20*time.Millisecond+gone/500 {
-			pause := s.pause
-			if pause != 0 && pause == p.mem.pause {
-				pause += int64(drift)
-			}
-			s = p.spent(now, pause)
-		}
-	}
+	s = p.turned(now, mono.Sub(p.seen), s)
 	s = p.sane(now, s)
 	change(now, &s)
 	if n := len(s.starts); n > maxStarts {
 		s.starts = slices.Delete(s.starts, 0, n-maxStarts)
 	}
+	s.wrote = now
+	p.slow.Store(s.limit > 0)
 	if shared {
 		if err := p.file.write(&s); err != nil {
 			p.alone(err)
@@ -260,14 +281,40 @@ func (p *pacer) alone(err error) {
 	}
 }
 
-// spent is the state of an account of which nothing certain is known: as if the whole rate had just been used.
-func (p *pacer) spent(now, pause int64) paceState {
-	s := paceState{pause: pause}
-	if p.every > 0 {
-		for range p.count {
+// turned returns a state whose times are of a wall clock that was set since, by the clock as it is now. gone is the
+// true time since this process looked last. What is left of a rest stays; of the starts nothing is known any more.
+func (p *pacer) turned(now int64, gone time.Duration, s paceState) paceState {
+	if !p.seen.IsZero() {
+		// Ordinary correction is slower than this.
+		if drift := time.Duration(now-p.at) - gone; drift.Abs() > 20*time.Millisecond+gone/500 {
+			// Another process may have written after the clock was set: its times are good.
+			if s.wrote == p.mem.wrote || drift < 0 && s.wrote > now || drift > 0 && s.wrote <= p.at+int64(gone) {
+				s.shift(int64(drift))
+			}
+			p.recent, p.latest = nil, 0
+			return p.spent(now, s)
+		}
+	}
+	if ahead := s.wrote - now; ahead > int64(50*time.Millisecond) {
+		// Whoever wrote this is gone, and the clock was set back: at least what was left then is left now.
+		s.shift(-ahead)
+		return p.spent(now, s)
+	}
+	return s
+}
+
+// spent is the state of an account of whose starts nothing certain is known: as if the whole rate had just been used.
+func (p *pacer) spent(now int64, s paceState) paceState {
+	s.starts, s.next = nil, 0
+	if every, _ := p.spacing(&s); every > 0 {
+		n := 1
+		if p.every > 0 {
+			n = p.count
+		}
+		for range n {
 			s.starts = append(s.starts, now)
 		}
-		s.next = now + int64(p.span)
+		s.next = now + int64(max(p.span, every))
 	}
 	return s
 }
@@ -277,10 +324,12 @@ func (p *pacer) sane(now int64, s paceState) paceState {
 	if s.pause > now+int64(maxPause+maxAhead) {
 		s.pause = 0
 	}
+	s.adaptable(now)
 	n := len(s.starts)
-	ahead := int64(maxAhead + 64*p.every)
-	if n > 0 && s.starts[n-1] > now+int64(50*time.Millisecond) || s.next > max(now, s.pause)+ahead {
-		return p.spent(now, s.pause)
+	every, _ := p.spacing(&s)
+	ahead := int64(maxAhead + 64*every)
+	if n > 0 && s.starts[n-1] > now+int64(50*time.Millisecond) || s.next > max(now, s.shut())+ahead {
+		return p.spent(now, s)
 	}
 	return s
 }

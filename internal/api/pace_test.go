@@ -382,17 +382,17 @@ func TestPaceProcesses(t *testing.T) {
 	t.Parallel()
 	arrived, left := paceRound(t, processes, long)
 	window, got := closest(arrived, rate)
-	own, _ := closest(left, rate)
+	own, ownRate := closest(left, rate)
 	t.Logf("%d starts, %.2f a second, %d within %v, left within %v", len(arrived), got, rate+1, window, own)
-	if own < time.Second {
-		t.Errorf("%d starts left within %v", rate+1, own)
+	if own < time.Second || ownRate > rate {
+		t.Errorf("%d starts left within %v, %.2f a second", rate+1, own, ownRate)
 	}
 	if len(left) < len(arrived) {
 		t.Errorf("%d starts left, %d arrived", len(left), len(arrived))
 	}
 	// When the server looks at its clock, and whether three processes find the time to saturate anything, depends on
 	// who else keeps this machine busy.
-	if window < 900*time.Millisecond || got < rate*0.7 || got > rate*1.01 {
+	if window < 900*time.Millisecond || got < rate*0.7 || got > rate*1.05 {
 		t.Errorf("%.2f starts a second of %d, %d within %v", got, rate, rate+1, window)
 	}
 }

@@ -1,22 +1,28 @@
 package api
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
 )
 
-// paceMagic begins a pace file. After it come, little endian: the next slot, the pause, the number of starts (each 8
-// bytes), the starts, and a CRC-32 of all before it (4 bytes).
-const paceMagic = "crmetlp1"
+// paceMagic begins a pace file. After it come, little endian, 8 bytes each: the numbers of a paceState in the order of
+// its fields, the number of starts, and the starts; then a CRC-32 of all before it (4 bytes). Files of earlier
+// versions begin with oldMagic and hold only the next slot, the pause and the starts.
+const (
+	paceMagic = "crmetlp2"
+	oldMagic  = "crmetlp1"
+	paceHead  = 10 // numbers before the number of starts
+	oldHead   = 2
+)
 
 var (
 	errTorn = errors.New("is damaged")
@@ -70,7 +76,7 @@ func (f *paceFile) unlock() { _ = f.flk.Unlock() }
 
 // read returns what the file holds; found is false if there is none yet.
 func (f *paceFile) read() (s paceState, found bool, err error) {
-	b, err := readPrivate(f.path, 8*(maxStarts+8))
+	b, err := readPrivate(f.path, 8*(maxStarts+paceHead+4))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return s, false, nil
@@ -103,35 +109,50 @@ func (f *paceFile) write(s *paceState) error {
 func encodePace(b []byte, s *paceState) []byte {
 	b = append(b, paceMagic...)
 	le := binary.LittleEndian
-	b = le.AppendUint64(b, uint64(s.next))
-	b = le.AppendUint64(b, uint64(s.pause))
-	b = le.AppendUint64(b, uint64(len(s.starts)))
+	for _, n := range []int64{s.next, s.pause, s.wrote, s.quota, s.until, bits(s.limit), bits(s.top), s.slowed, s.raised, s.told, int64(len(s.starts))} {
+		b = le.AppendUint64(b, uint64(n))
+	}
 	for _, t := range s.starts {
 		b = le.AppendUint64(b, uint64(t))
 	}
 	return le.AppendUint32(b, crc32.ChecksumIEEE(b))
 }
 
+func bits(f float64) int64 { return int64(math.Float64bits(f)) }
+
 func decodePace(b []byte) (s paceState, found bool, err error) {
-	const head = len(paceMagic) + 3*8
 	le := binary.LittleEndian
-	if len(b) < head+4 || string(b[:len(paceMagic)]) != paceMagic || le.Uint32(b[len(b)-4:]) != crc32.ChecksumIEEE(b[:len(b)-4]) {
+	if len(b) < len(paceMagic)+4 || le.Uint32(b[len(b)-4:]) != crc32.ChecksumIEEE(b[:len(b)-4]) {
 		return s, false, errTorn
 	}
-	n := le.Uint64(b[head-8:])
-	if n > maxStarts || len(b) != head+8*int(n)+4 {
+	head := paceHead
+	switch string(b[:len(paceMagic)]) {
+	case paceMagic:
+	case oldMagic:
+		head = oldHead
+	default:
 		return s, false, errTorn
 	}
-	r := bytes.NewReader(b[len(paceMagic):])
-	times := make([]int64, 3+n)
-	if binary.Read(r, le, times) != nil || r.Len() != 4 {
-		return s, false, io.ErrUnexpectedEOF
+	numbers := b[len(paceMagic) : len(b)-4]
+	if len(numbers)%8 != 0 || len(numbers) < 8*(head+1) {
+		return s, false, errTorn
 	}
-	s = paceState{next: times[0], pause: times[1], starts: times[3:]}
-	for i, t := range s.starts {
-		if t <= 0 || i > 0 && t < s.starts[i-1] || s.next < 0 || s.pause < 0 {
-			return s, false, errTorn
-		}
+	times := make([]int64, len(numbers)/8)
+	for i := range times {
+		times[i] = int64(le.Uint64(numbers[8*i:]))
+	}
+	if n := times[head]; n < 0 || n > maxStarts || int(n) != len(times)-head-1 {
+		return s, false, errTorn
+	}
+	s = paceState{next: times[0], pause: times[1], starts: times[head+1:]}
+	if head == paceHead {
+		s.wrote, s.quota, s.until = times[2], times[3], times[4]
+		s.limit, s.top = math.Float64frombits(uint64(times[5])), math.Float64frombits(uint64(times[6]))
+		s.slowed, s.raised, s.told = times[7], times[8], times[9]
+	}
+	if min(s.next, s.pause, s.wrote, s.quota, s.until, s.slowed, s.raised, s.told) < 0 || s.limit != s.limit || s.top != s.top ||
+		!slices.IsSorted(s.starts) || len(s.starts) > 0 && s.starts[0] <= 0 {
+		return paceState{}, false, errTorn
 	}
 	return s, true, nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,7 +17,7 @@ const masked = "[secret]"
 
 // secretHeaders carry credentials. What was sent in them is a secret too, though nobody listed it: tokens come and go
 // while a run lasts, and vendors repeat them in their messages.
-var secretHeaders = []string{"Authorization", "Auth-Token", "X-Api-Key", "Proxy-Authorization", "Cookie"}
+var secretHeaders = []string{"Authorization", "Auth-Token", "X-Auth-Token", "X-Access-Token", "X-Api-Key", "Api-Key", "Apikey", "Proxy-Authorization", "Cookie"}
 
 // Shapes that are secret whoever made them. Words are left alone: "basic authentication is required" must stay readable.
 var (
@@ -25,7 +26,7 @@ var (
 	shapes      = []*regexp.Regexp{
 		regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?`),
 		regexp.MustCompile(`(?i)"(?:access_?token|refresh_?token|id_?token|token|client_?secret|secret|api_?key|api_?secret|password)"\s*:\s*"(?:[^"\\]|\\.)*"`),
-		regexp.MustCompile(`(?i)\b(?:access_token|refresh_token|client_secret|api_?key|api_?secret|password)=[^\s"'&;,]+`),
+		regexp.MustCompile(`(?i)\b(?:access_token|refresh_token|auth_?token|token|client_secret|api_?key|api_?secret|password)=[^\s"'&;,]+`),
 		regexp.MustCompile(`(?i)\b(?:authorization|auth-token|x-api-key)["']?\s*[:=]\s*["']?[a-z0-9+/=._~-]{12,}`),
 		regexp.MustCompile(`(?i)\bhttps?://[^\s/@:]+:[^\s/@]+@`),
 	}
@@ -163,6 +164,10 @@ func forms(secret string) []string {
 		j = j[1 : len(j)-1]
 		add(j)
 		add(strings.ReplaceAll(j, "/", `\/`))
+	}
+	add(html.EscapeString(secret))
+	for _, s := range slices.Clone(out) {
+		add(oneLine(s)) // as a message shows it
 	}
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		add(enc.EncodeToString([]byte(secret)))

@@ -60,6 +60,7 @@ func TestFailure(t *testing.T) {
 		{`{"error":""}`, false}, {`{"error":null,"errors":{}}`, false}, {`{"errors":[ ]}`, false}, {`{"error":false}`, false}, {`{"error":0}`, false},
 		{`{"error":"x"`, false}, {`{"error":"x"} trailing`, false}, {`"error"`, false},
 		{`{"error":"x"}`, true}, {`{"errors":["x"]}`, true}, {`{"errors":{"a":"x"}}`, true}, {`{"error":true}`, true}, {`{"error":1}`, true}, {` {"id":1,"error":{"code":5}}`, true},
+		{`{"success":false,"message":"no"}`, true}, {`{"ok":false}`, true}, {`{"success":true}`, false}, {`{"success":"false"}`, false}, {`{"ok":0,"success":null}`, false},
 	}
 	for _, c := range cases {
 		if text, got := failure([]byte(c.body)); got != c.want || got && text == "" {
@@ -128,7 +129,7 @@ func TestRedact(t *testing.T) {
 	}
 	for _, shape := range []string{
 		"Authorization: Basic YWRhOnNlY3JldA==", "bearer AbCdEf123456", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-		`{"access_token":"abc\"def"}`, `{"password": "x"}`, "client_secret=abc&x=1", "x-api-key: 0123456789abcdef", "https://ada:pw@proxy.example/",
+		`{"access_token":"abc\"def"}`, `{"password": "x"}`, "client_secret=abc&x=1", "https://crm.example/x?token=abcdef12", "x-api-key: 0123456789abcdef", "https://ada:pw@proxy.example/",
 	} {
 		got := newRedactor(nil, "").text(shape)
 		if !strings.Contains(got, masked) {
@@ -150,6 +151,44 @@ func TestRedact(t *testing.T) {
 	}
 	if got := newRedactor(nil, "").text(""); got != "" {
 		t.Error(got)
+	}
+}
+
+// TestSecretsStayWhole shows no half of a secret where a text is cut, and none that lost its blanks or became HTML.
+func TestSecretsStayWhole(t *testing.T) {
+	const secret = `pass  phrase "canary"&more`
+	token := "canary-" + strings.Repeat("0123456789", 20)
+	for _, c := range []struct {
+		name, location, body string
+		status               int
+	}{
+		{"page", "", "<html><body>" + strings.Repeat("word ", 37) + "you sent " + token + "</body></html>", 502},
+		{"page that calls itself a success", "", "<html><body>" + strings.Repeat("word ", 37) + "you sent " + token + "</body></html>", 200},
+		{"long text", "", strings.Repeat("word ", maxMessage/5-3) + token, 400},
+		{"redirect", "https://other.example/" + strings.Repeat("x", 250) + token, "", 302},
+		{"blanks", "", "you sent " + secret, 400},
+		{"HTML", "", `<html><title>you sent pass phrase &quot;canary&quot;&amp;more</title>`, 502},
+		{"HTML in JSON", "", `{"message":"you sent pass  phrase &#34;canary&#34;&amp;more"}`, 400},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			header := ""
+			if c.location != "" {
+				header = "Location: " + c.location
+			}
+			srv := serve(t, answer(c.status, header, c.body))
+			cl := testClient(t, srv.URL, func(cf *Config) { cf.Secrets, cf.Attempts = []string{secret}, 1 })
+			told := ""
+			_, err := cl.Do(t.Context(), &Request{Op: "POST", Method: "POST", Header: http.Header{"X-Api-Key": {token}}, Undone: func(why string) error {
+				told = why
+				return nil
+			}})
+			if err == nil || strings.Contains(err.Error()+told, "canary") || strings.Contains(err.Error()+told, "0123") {
+				t.Errorf("%v; told %q", err, told)
+			}
+			if len(err.Error()) > maxMessage+100 || strings.HasPrefix(c.body, "<") && len(err.Error()) > maxPage+100 {
+				t.Errorf("%d bytes: %v", len(err.Error()), err)
+			}
+		})
 	}
 }
 

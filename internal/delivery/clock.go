@@ -34,6 +34,36 @@ func (c *Clock) Behind(d time.Duration) {
 	}
 }
 
+// LagKeeper is what a ledger may offer besides: it keeps how far the vendor's clock was behind ours when the run began.
+// Whoever takes the run up may find our clock set right meanwhile, and its own times of that day are then of no use.
+type LagKeeper interface {
+	// KeepLag notes the lag, the first time it is called in a run's first pass.
+	KeepLag(time.Duration) error
+	// Lag returns what was noted. known is false if earlier passes have noted nothing.
+	Lag() (lag time.Duration, known bool)
+}
+
+// unknownLag is how wrong our clock may have been when a run began of which nobody has noted it: a day, as of a clock
+// with the wrong date, and two hours.
+const unknownLag = 26 * time.Hour
+
+// slackOf is how much older than its run a record of the run may look, and how much of that is known.
+func slackOf(ledger any) (slack, known time.Duration) {
+	k, ok := ledger.(LagKeeper)
+	if !ok {
+		return 0, 0
+	}
+	lag, noted := k.Lag()
+	if !noted {
+		return unknownLag, 0
+	}
+	// Dates are whole seconds, and an answer takes its time.
+	if lag < 10*time.Second {
+		return 0, 0
+	}
+	return lag, lag
+}
+
 // Earliest is the time that a record made by a call since then can bear: clocks differ by a minute, and by what the
 // vendor's answers have shown.
 func (c *Clock) Earliest(since time.Time) time.Time {

@@ -41,7 +41,11 @@ type Courier struct {
 	// Observe, if set, sees the header of every good answer.
 	Observe func(http.Header)
 
+	began time.Time     // as Load.Started before our clock's error was taken off
+	slack time.Duration // how much older than that a record of an earlier pass may look
+
 	mu     sync.Mutex
+	dated  bool  // the vendor's clock was seen
 	broken error // a row was left in doubt: no further row is sent
 	wrote  int64 // calls that the vendor took or refused: it does answer
 	failed int   // records that it fails on just now
@@ -62,7 +66,32 @@ func NewCourier(client *api.Client, load schema.Load, ledger pipeline.Ledger, no
 	if load.Started.IsZero() {
 		load.Started = now()
 	}
-	return &Courier{Client: client, Ledger: ledger, Load: load, Now: now, Sleep: sleep, warned: map[string]bool{}}
+	k := &Courier{Client: client, Ledger: ledger, Load: load, Now: now, Sleep: sleep, warned: map[string]bool{}, began: load.Started}
+	var lag time.Duration
+	k.slack, lag = slackOf(ledger)
+	k.Load.Started = load.Started.Add(-lag)
+	return k
+}
+
+// Floor is the time that a record made by a call since then can bear at the least, if the call may have been an earlier
+// pass's. Between it and Clock.Earliest nothing can be told.
+func (k *Courier) Floor(c *Clock, since time.Time) time.Time { return c.Earliest(since).Add(-k.slack) }
+
+// date notes how far the vendor's clock is behind ours, by the first answer that tells. An error of the ledger stays
+// and is returned by what it is told next.
+func (k *Courier) date(h http.Header) {
+	keeper, ok := k.Ledger.(LagKeeper)
+	at, err := http.ParseTime(h.Get("Date"))
+	if !ok || err != nil {
+		return
+	}
+	k.mu.Lock()
+	seen := k.dated
+	k.dated = true
+	k.mu.Unlock()
+	if !seen {
+		_ = keeper.KeepLag(k.Now().Sub(at))
+	}
 }
 
 // noLedger serves runs that keep no journal.
@@ -166,6 +195,7 @@ func (k *Courier) Call(ctx context.Context, r *api.Request, rows ...*record.Row)
 	}
 	answer, err := k.Client.Do(ctx, r)
 	if err == nil {
+		k.date(answer.Header)
 		if k.Observe != nil {
 			k.Observe(answer.Header)
 		}
@@ -371,7 +401,18 @@ func Whole(all []record.Row) ([]*record.Row, error) {
 
 // EachRecord calls f with the open rows of each record of a batch: rows with one Group make one, others stand alone.
 func EachRecord(b *record.Batch, f func(rows []*record.Row) error) error {
+	alone := make([]*record.Row, len(b.Rows)) // one allocation for all rows that stand alone
 	for i := 0; i < len(b.Rows); {
+		if row := &b.Rows[i]; row.Group == 0 {
+			if row.Fate.Open() {
+				alone[i] = row
+				if err := f(alone[i : i+1 : i+1]); err != nil {
+					return err
+				}
+			}
+			i++
+			continue
+		}
 		n := 1
 		for i+n < len(b.Rows) && b.Rows[i].Group != 0 && b.Rows[i+n].Group == b.Rows[i].Group {
 			n++

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,11 +193,11 @@ func TestCreate(t *testing.T) {
 		{name: "sent again as asked", drops: 1, load: schema.Load{Unsure: schema.Resend}, there: []seen{{"a", Same, mine, 0}}, want: "accepted created new", sends: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			sends := 0
+			var sent atomic.Int64 // the connection that is dropped says nothing to the one who waits for it
 			b := &book{marks: map[string]int64{Mark(mine): tt.twins}}
 			tt.load.Started = time.Now().Add(-10 * time.Second)
 			k := courierTo(t, func(w http.ResponseWriter, _ *http.Request) {
-				if sends++; sends <= tt.drops {
+				if sent.Add(1) <= int64(tt.drops) {
 					drop(w)
 				}
 			}, tt.load, b)
@@ -219,6 +220,7 @@ func TestCreate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			sends := int(sent.Load())
 			if got := fmt.Sprintf("%s %s %s", r.Fate, r.Action, r.ID); got != tt.want || sends != tt.sends {
 				t.Errorf("%s after %d calls, want %s after %d; ledger:\n%s", got, sends, tt.want, tt.sends, strings.Join(b.lines, "\n"))
 			}
@@ -360,6 +362,24 @@ func TestNamed(t *testing.T) {
 	} {
 		if got := named(text, h); got != want {
 			t.Errorf("%q names %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestHashes holds the bag against a map.
+func TestHashes(t *testing.T) {
+	var h hashes
+	want := map[uint64]int{}
+	for i := range 2000 {
+		x := uint64(i*i*2654435761) % 700
+		h.add(x)
+		want[x]++
+		if i%97 == 0 {
+			for _, y := range []uint64{x, uint64(i) % 701, 1 << 60} {
+				if got := h.count(y); got != want[y] {
+					t.Fatalf("%d was added %d times, and counts %d", y, want[y], got)
+				}
+			}
 		}
 	}
 }

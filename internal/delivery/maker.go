@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zeebo/xxh3"
+
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -24,20 +26,23 @@ type Maker struct {
 
 	rows Locks
 
-	mu    sync.Mutex
-	twins map[uint64]twin // by print
-	ids   map[string]struct{}
+	mu      sync.Mutex
+	prints  hashes          // of rows that were accepted
+	ids     hashes          // of records that this process made
+	perhaps map[uint64]twin // by print: rows that were left unsure; and, without a Counter, when rows were sent
+	dates   bool            // there is no Counter
 }
 
 // NewMaker returns a maker of records that messages call by noun.
 func NewMaker(k *Courier, clock *Clock, noun string) *Maker {
-	return &Maker{Courier: k, Clock: clock, Noun: noun, twins: map[uint64]twin{}, ids: map[string]struct{}{}}
+	_, counts := k.Ledger.(Counter)
+	return &Maker{Courier: k, Clock: clock, Noun: noun, perhaps: map[uint64]twin{}, dates: !counts}
 }
 
-// twin counts the records that this process made from rows with one print.
+// twin is what is known of the rows with one print, besides how many of them were accepted.
 type twin struct {
-	n           int32 // accepted
-	perhaps     int32 // left unsure
+	n           int   // accepted; not kept here
+	perhaps     int64 // left unsure
 	first, last int64 // in seconds since 1970: when the first was sent, and the last accepted
 }
 
@@ -45,38 +50,42 @@ type twin struct {
 func (m *Maker) add(print uint64, sent, done time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	x := m.twins[print]
+	m.prints.add(print)
+	if !m.dates {
+		return
+	}
+	x := m.perhaps[print]
 	if sent.IsZero() {
 		sent = done // found by a lookup
 	}
-	if x.n == 0 {
+	if x.first == 0 {
 		x.first = sent.Unix()
 	}
-	x.n++
 	x.last = done.Unix()
-	m.twins[print] = x
+	m.perhaps[print] = x
 }
 
 // maybe notes that a row with the print was left unsure.
 func (m *Maker) maybe(print uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	x := m.twins[print]
+	x := m.perhaps[print]
 	x.perhaps++
-	m.twins[print] = x
+	m.perhaps[print] = x
 }
 
 func (m *Maker) of(print uint64) twin {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.twins[print]
+	x := m.perhaps[print]
+	x.n = m.prints.count(print)
+	return x
 }
 
 func (m *Maker) isMine(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.ids[id]
-	return ok
+	return m.ids.count(xxh3.HashString(id)) > 0
 }
 
 // Made notes that a row has its record.
@@ -84,7 +93,7 @@ func (m *Maker) Made(row *record.Row, id string, print uint64, res Result) {
 	row.Accept(Created, id)
 	if id != "" {
 		m.mu.Lock()
-		m.ids[id] = struct{}{}
+		m.ids.add(xxh3.HashString(id))
 		m.mu.Unlock()
 	}
 	m.add(print, res.Since, m.Now())
@@ -120,7 +129,7 @@ func (m *Maker) Create(ctx context.Context, c Creation) error {
 		return err
 	}
 	if c.Row.Fate == record.Doubt && m.Load.Unsure == schema.Check {
-		found, err := m.find(ctx, c, m.Load.Started)
+		found, err := m.find(ctx, c, m.began)
 		if err != nil {
 			return err
 		}
@@ -226,14 +235,14 @@ type window struct {
 func (m *Maker) expect(row *record.Row, print uint64, since time.Time) (window, error) {
 	w := window{since: since}
 	mine := m.of(print)
-	w.others, w.perhaps = int64(mine.n), int64(mine.perhaps)
+	w.others, w.perhaps = int64(mine.n), mine.perhaps
 	if c, ok := m.Ledger.(Counter); ok {
 		n, err := c.Noted(Mark(print))
 		if err != nil {
 			return w, err
 		}
 		if w.others = n; n > 0 {
-			w.since = m.Load.Started
+			w.since = m.began
 		}
 		return w, nil
 	}
@@ -291,9 +300,9 @@ type hit struct {
 // See shows a record: how like the row it is, its own print as if it were a row, and when it was created, if it says so.
 func (l *Look) See(id string, like Likeness, print uint64, at time.Time, dated bool) {
 	switch {
-	case like == Different, dated && at.Before(l.m.Clock.Earliest(l.w.since)):
+	case like == Different, dated && at.Before(l.m.Floor(l.m.Clock, l.w.since)):
 		return
-	case dated && like != Near && l.m.Clock.Older(at, l.w.since):
+	case dated && like != Near && (l.m.Clock.Older(at, l.w.since) || at.Before(l.m.Clock.Earliest(l.w.since))):
 		like = Near
 	}
 	if print != l.print {

@@ -21,6 +21,7 @@ const (
 	kindSettled    = 5
 	kindCheckpoint = 6
 	kindFinish     = 7
+	kindLag        = 8 // how far the vendor's clock was behind ours, in seconds: at most one, in the first pass
 )
 
 const (
@@ -37,6 +38,8 @@ const (
 	maxCallRows = 1 << 26
 	maxRetired  = 1 << 34
 	maxRow      = 1 << 48
+	// maxLag bounds how wrong a clock can be, in seconds: a hundred years.
+	maxLag = 100 * 365 * 24 * 60 * 60
 )
 
 // span is a run of row numbers, both ends included.
@@ -264,7 +267,7 @@ func (d *decoder) decode(payload []byte) (*entry, error) {
 	d.at += d.int()
 	e.at = d.at
 	switch e.kind {
-	case kindSpec, kindPass, kindFinish:
+	case kindSpec, kindPass, kindFinish, kindLag:
 		e.data = d.rest
 		e.text = string(d.rest)
 		d.rest = nil

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -87,6 +88,7 @@ type Journal struct {
 	written int64 // bytes that the operating system has
 	synced  int64 // bytes that are durable
 	syncing bool
+	lagged  bool        // this pass has noted the vendor's clock
 	later   *time.Timer // syncs outcomes; nil if none waits
 	err     error
 }
@@ -420,6 +422,30 @@ func (j *Journal) appendNow(encode func(at int64)) error {
 		return err
 	}
 	return j.commitLocked(j.written)
+}
+
+// KeepLag notes how far the vendor's clock is behind ours, rounded to seconds. Only the first note of a run's first pass
+// counts: it says how right our clock was when the run began.
+func (j *Journal) KeepLag(d time.Duration) error {
+	const most = maxLag * time.Second
+	seconds := int64(min(max(d, -most), most).Round(time.Second) / time.Second)
+	if len(j.past.passes) > 0 {
+		return nil
+	}
+	j.mu.Lock()
+	kept := j.lagged
+	j.lagged = true
+	j.mu.Unlock()
+	if kept {
+		return nil
+	}
+	return j.append(func(at int64) { j.enc.raw(kindLag, at, strconv.AppendInt(nil, seconds, 10)) })
+}
+
+// Lag returns what earlier passes have noted of the vendor's clock. known is false if there were some and they have not;
+// in a run's first pass the lag is 0.
+func (j *Journal) Lag() (lag time.Duration, known bool) {
+	return j.past.lag, j.past.lagged || len(j.past.passes) == 0
 }
 
 // Finish writes down how this pass ended, in summary.json's words, and makes all that was written durable.

@@ -110,6 +110,9 @@ func TestCutAnywhere(t *testing.T) {
 		sending(i, i+1, i+20)(t, j)
 		settled(i, record.Accepted, i)(t, j)
 		checkpoint(bitmap(uint64(i)), bitmap())(t, j)
+		if err := j.KeepLag(time.Duration(i) * time.Hour); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := j.Finish("partial"); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
@@ -35,6 +36,9 @@ type state struct {
 	unsure *roaring64.Bitmap // retired as Unsure: counted and reported, to be tried again
 	counts pipeline.Counts
 	note   []byte
+
+	lag    time.Duration // how far the vendor's clock was behind ours when the run began
+	lagged bool          // that is known
 }
 
 type callState struct {
@@ -95,6 +99,12 @@ func (s *state) apply(e *entry) error {
 		if n := len(s.passes); n > 0 {
 			s.passes[n-1].Status, s.passes[n-1].Ended = e.text, time.UnixMilli(e.at).UTC()
 		}
+	case kindLag:
+		seconds, err := strconv.ParseInt(e.text, 10, 64)
+		if err != nil || max(seconds, -seconds) > maxLag {
+			return errEntry
+		}
+		s.lag, s.lagged = time.Duration(seconds)*time.Second, true
 	case kindSending:
 		s.sending(e)
 	case kindUndone:

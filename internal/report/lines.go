@@ -73,7 +73,11 @@ func (l *Lines) AppendHeader(dst []byte) []byte {
 func (l *Lines) Append(dst []byte, row *record.Row) []byte {
 	for _, i := range l.keep {
 		if i < len(row.Origin) {
-			dst = appendCell(dst, row.Origin[i].Cell())
+			if v := &row.Origin[i]; v.Kind() == record.Text {
+				dst = appendCell(dst, v.Text())
+			} else {
+				dst = appendCell(dst, v.Cell())
+			}
 		}
 		dst = append(dst, ',')
 	}
@@ -158,5 +162,33 @@ func needsQuotes(s string) bool {
 	if last := s[len(s)-1]; last == ' ' || last == '\t' {
 		return true
 	}
-	return strings.ContainsAny(s, ",\"\r\n")
+	for len(s) >= 8 {
+		if maySpecial(s) {
+			return anySpecial(s)
+		}
+		s = s[8:]
+	}
+	return anySpecial(s)
 }
+
+func anySpecial(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if special[s[i]] {
+			return true
+		}
+	}
+	return false
+}
+
+// maySpecial reports whether there may be a special byte among the first eight: if there is none, none of the differences
+// has a byte that is zero.
+func maySpecial(s string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	x, y, z, v := w^','*ones, w^'"'*ones, w^'\r'*ones, w^'\n'*ones
+	return ((x-ones)&^x|(y-ones)&^y|(z-ones)&^z|(v-ones)&^v)&tops != 0
+}
+
+// special are the bytes that do not stand bare in a cell.
+var special = [256]bool{',': true, '"': true, '\r': true, '\n': true}

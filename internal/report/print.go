@@ -147,7 +147,7 @@ func nextSteps(s Summary, dir string) []string {
 	if dir != "" && s.Rows.Unsure > 0 {
 		steps = append(steps, fmt.Sprintf("rows that may or may not have arrived: %s", filepath.Join(dir, UnsureFile)))
 		if !s.Resumable() {
-			steps = append(steps, fmt.Sprintf("look them up at the vendor, or let `crmetl resume %s --unsure check` find out", run))
+			steps = append(steps, fmt.Sprintf("look them up at the vendor; `crmetl resume %s` asks it once more, where it can be asked", run))
 		}
 	}
 	if page := s.Files["report"]; page != "" && s.Rows.Rejected+s.Rows.Unsure > 0 {
@@ -163,6 +163,9 @@ func nextSteps(s Summary, dir string) []string {
 			"source":      "when the source can be read again, ",
 			"unavailable": "when the vendor is back, ",
 		}[s.StopReason]
+		if s.Todo != "" {
+			why = s.Todo + ", then "
+		}
 		steps = append(steps, fmt.Sprintf("nothing is lost: %s`crmetl resume %s` goes on", why, run))
 	}
 	return steps

@@ -79,10 +79,12 @@ type Recorder struct {
 
 	// What has come since the last checkpoint, and what to go back to if the next one cannot be made.
 	final, doubt *roaring64.Bitmap
+	run          struct{ first, next uint64 } // rows one after the other that are still to go into final
 	recent       map[Rejection]int64
 	rows         int
 	last         time.Time
 	kept         pipeline.Counts
+	pending      *checkpoint // one that is being made durable, nil if there is none
 
 	open    *roaring64.Bitmap // all rows that count as unsure
 	retried bool              // rows have come that stood in unsure.csv before
@@ -226,16 +228,19 @@ func (r *Recorder) Retire(b *record.Batch) error {
 		}
 	}
 	r.rows += len(b.Rows)
+	if err := r.settle(false); err != nil {
+		return err
+	}
 	passed := r.o.Now().Sub(r.last)
-	if passed >= checkpointEvery || r.rows >= checkpointRows && passed >= checkpointLeast {
-		return r.checkpoint()
+	if r.pending == nil && (passed >= checkpointEvery || r.rows >= checkpointRows && passed >= checkpointLeast) {
+		return r.start()
 	}
 	return nil
 }
 
 func (r *Recorder) retire(row *record.Row) error {
 	num := uint64(row.Num)
-	again := r.open.Contains(num)
+	again := !r.open.IsEmpty() && r.open.Contains(num)
 	if again {
 		r.retried = true
 		r.counts.Unsure--
@@ -246,7 +251,11 @@ func (r *Recorder) retire(row *record.Row) error {
 		r.open.Add(num)
 		r.doubt.Add(num)
 	} else {
-		r.final.Add(num)
+		if num != r.run.next {
+			r.endRun()
+			r.run.first = num
+		}
+		r.run.next = num + 1
 		if again {
 			r.open.Remove(num)
 		}
@@ -285,39 +294,110 @@ func (r *Recorder) Checkpoint() error {
 	return r.checkpoint()
 }
 
+// checkpoint makes what was retired durable and returns when it is.
 func (r *Recorder) checkpoint() error {
-	for _, t := range r.tables() {
-		if err := t.save(); err != nil {
+	if err := r.settle(true); err != nil {
+		return err
+	}
+	if err := r.start(); err != nil {
+		return err
+	}
+	return r.settle(true)
+}
+
+// checkpoint is one on its way to the disk. Rows that are retired meanwhile belong to the next one.
+type checkpoint struct {
+	final, doubt *roaring64.Bitmap
+	recent       map[Rejection]int64
+	counts       pipeline.Counts
+	sizes        [3]int64 // of the tables
+	done         chan struct{}
+	unsynced     error // a file could not be made durable
+	unlogged     error // the log could not be told
+}
+
+// endRun brings the last rows into final, all at once.
+func (r *Recorder) endRun() {
+	if r.run.next > r.run.first {
+		r.final.AddRange(r.run.first, r.run.next)
+	}
+	r.run.first, r.run.next = 0, 0
+}
+
+// start gives what was retired to the operating system, and has it made durable while the run goes on.
+func (r *Recorder) start() error {
+	r.endRun()
+	c := &checkpoint{final: r.final, doubt: r.doubt, recent: r.recent, counts: r.counts, done: make(chan struct{})}
+	var dirty []*table
+	for i, t := range r.tables() {
+		if err := t.flush(); err != nil {
 			return r.fail(err)
 		}
-	}
-	if r.log != nil {
-		note, err := json.Marshal(r.usage())
-		if err != nil {
-			return r.fail(err)
-		}
-		if err := r.log.Checkpoint(r.final, r.doubt, r.counts, note); err != nil {
-			// Whether the checkpoint reached the disk is not known, so the files must hold what it says. They do;
-			// if it did not, resuming drops the lines that it would have covered and writes them anew.
-			r.err = err
-			return err
+		if c.sizes[i] = t.size; t.size != t.safe {
+			dirty = append(dirty, t)
 		}
 	}
-	for _, t := range r.tables() {
-		t.safe = t.size
+	note, err := json.Marshal(r.usage())
+	if err != nil {
+		return r.fail(err)
 	}
-	for k, n := range r.recent {
+	r.final, r.doubt, r.recent = roaring64.New(), roaring64.New(), map[Rejection]int64{}
+	r.rows, r.last, r.pending = 0, r.o.Now(), c
+	go func() {
+		defer close(c.done)
+		for _, t := range dirty {
+			if c.unsynced = t.sync(); c.unsynced != nil {
+				return
+			}
+		}
+		if r.log != nil {
+			c.unlogged = r.log.Checkpoint(c.final, c.doubt, c.counts, note)
+		}
+	}()
+	return nil
+}
+
+// settle takes in how the pending checkpoint ended; with wait, when it has.
+func (r *Recorder) settle(wait bool) error {
+	c := r.pending
+	if c == nil {
+		return r.err
+	}
+	if !wait {
+		select {
+		case <-c.done:
+		default:
+			return nil
+		}
+	}
+	<-c.done
+	r.pending = nil
+	if c.unsynced != nil {
+		return r.fail(c.unsynced)
+	}
+	for i, t := range r.tables() {
+		t.safe = c.sizes[i]
+	}
+	for k, n := range c.recent {
 		r.count(r.groups, k, n)
 	}
-	clear(r.recent)
-	r.final.Clear()
-	r.doubt.Clear()
-	r.kept, r.rows, r.last = r.counts, 0, r.o.Now()
+	r.kept = c.counts
+	if c.unlogged != nil {
+		// Whether the checkpoint reached the disk is not known, so the files must hold what it says, and no more. If it
+		// did not, resuming drops the lines that it would have covered and writes them anew.
+		return r.fail(c.unlogged)
+	}
 	return nil
 }
 
 // fail ends the account at the last checkpoint, so that counts and files agree with each other and with the journal.
 func (r *Recorder) fail(err error) error {
+	if r.pending != nil {
+		_ = r.settle(true) // its own error is told by what it leaves behind
+	}
+	if r.err != nil {
+		return r.err
+	}
 	r.err = err
 	r.counts = r.kept
 	clear(r.recent)
@@ -340,7 +420,11 @@ func (r *Recorder) Rejections() []Rejection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make(map[Rejection]int64, len(r.groups)+len(r.recent))
-	for _, m := range []map[Rejection]int64{r.groups, r.recent} {
+	waiting := map[Rejection]int64(nil)
+	if r.pending != nil {
+		waiting = r.pending.recent
+	}
+	for _, m := range []map[Rejection]int64{r.groups, waiting, r.recent} {
 		for k, n := range m {
 			r.count(all, k, n)
 		}
@@ -380,7 +464,7 @@ func (r *Recorder) Usage() Usage {
 
 func (r *Recorder) usage() Usage {
 	u, now := r.past, r.o.Stats()
-	u.Seconds += r.o.Now().Sub(r.began).Seconds()
+	u.Seconds += max(0, r.o.Now().Sub(r.began).Seconds())
 	u.Requests.Sent += now.Requests.Sent
 	u.Requests.Retried += now.Requests.Retried
 	u.Requests.Throttled += now.Requests.Throttled
@@ -408,8 +492,8 @@ func (r *Recorder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.closeFiles()
-	if r.err != nil {
-		return r.err
+	if err := r.settle(true); err != nil {
+		return err
 	}
 	if err := r.checkpoint(); err != nil {
 		return err

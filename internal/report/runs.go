@@ -29,6 +29,19 @@ func NewRunID(now time.Time) string {
 	return now.UTC().Format(runTime) + "-" + hex.EncodeToString(b[:])
 }
 
+// NewRun returns the id of a run that begins now, and a folder for it in root that is not there yet: two runs of one
+// second may draw the same id.
+func NewRun(root string, now time.Time) (id, dir string) {
+	for range 1000 {
+		id = NewRunID(now)
+		dir = filepath.Join(root, id)
+		if _, err := os.Lstat(dir); err != nil {
+			break // it is not there, or whoever makes it will say what is wrong
+		}
+	}
+	return id, dir
+}
+
 // RunInfo is a run as a list shows it.
 type RunInfo struct {
 	ID      string

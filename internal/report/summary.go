@@ -45,6 +45,7 @@ type Summary struct {
 	StopReason string            `json:"stop_reason"`
 	Rejections []Rejection       `json:"rejections"`
 	Files      map[string]string `json:"files"` // by what they are: success, rejected, unsure, report, output
+	Todo       string            `json:"-"`     // what a person has to do before the run goes on, where the reason does not say it
 }
 
 // Rows counts an import's rows by fate; an export's by those read and those written.

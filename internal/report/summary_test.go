@@ -165,7 +165,7 @@ the accepted rows: DIR/success.csv
 the rejected rows and their reasons: DIR/rejected.csv
 mended, that file is an input for the same mapping: columns that begin with _ are ignored
 rows that may or may not have arrived: DIR/unsure.csv
-look them up at the vendor, or let ` + "`crmetl resume DIR --unsure check`" + ` find out
+look them up at the vendor; ` + "`crmetl resume DIR`" + ` asks it once more, where it can be asked
 `},
 		"stopped": {report.Summary{Run: "r1", Command: "import", Status: report.Stopped, StopReason: "auth", Source: "a", Target: "b"}, `import stopped (auth): a → b
 

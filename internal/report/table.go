@@ -225,14 +225,8 @@ func (t *table) append(row *record.Row) error {
 	return t.flush()
 }
 
-// save makes all lines durable.
-func (t *table) save() error {
-	if err := t.flush(); err != nil {
-		return err
-	}
-	if t.size == t.safe {
-		return nil
-	}
+// sync makes what the operating system has durable. It may go on while lines are appended.
+func (t *table) sync() error {
 	if err := t.o.Sync(t.f); err != nil {
 		return &Error{t.path, err}
 	}

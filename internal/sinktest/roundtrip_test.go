@@ -41,6 +41,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		for name, o := range map[string]writers.Options{
 			"x.csv": {}, "x.tsv": {}, "semicolon.csv": {Delimiter: ";"}, "mark.csv": {BOM: true}, "x.jsonl": {},
+			"quotes.csv": {Quote: "all"}, "crlf.csv": {LineEnd: "crlf"}, "both.tsv": {Quote: "all", LineEnd: "crlf"},
 		} {
 			path := filepath.Join(t.TempDir(), name)
 			o.Header = header

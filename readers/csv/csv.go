@@ -5,6 +5,7 @@ package csv
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,14 +20,15 @@ import (
 
 // Options say how the text is read. The zero value finds out what can be found out.
 type Options struct {
-	Name      string // what errors call the file
-	Delimiter string // one character (more are taken, too), or \t, tab; "" = find out
-	Encoding  string // "" = by byte order mark, else UTF-8
-	HeaderRow string // "" = the first line with text, "none", or a 1-based line
-	Loose     bool   // keep column names as they are, also empty and repeated ones
-	Quote     string // "" = ", "none" = no quoting, or one ASCII character
-	Escape    string // "" = a quote inside a quoted cell is doubled; or one ASCII character that may stand before it
-	Comment   string // lines that begin so are passed over; "" = there are no comments
+	Name      string         // what errors call the file
+	Delimiter string         // one character (more are taken, too), or \t, tab; "" = find out
+	Encoding  string         // "" = find out
+	HeaderRow string         // "" = the first line that is as wide as the table, "none", or a 1-based line
+	Loose     bool           // keep column names as they are, also empty and repeated ones, and totals below the table
+	Quote     string         // "" = find out, "none" = no quoting, or one ASCII character
+	Escape    string         // "" = find out: a quote inside a quoted cell is doubled, or a backslash stands before it; or one ASCII character
+	Comment   string         // lines that begin so are passed over; "" = find out whether there are lines that begin with #; "none" = there are no comments
+	Found     *text.Encoding // the encoding, where somebody looked at more of the text than its beginning; Encoding is then not looked at
 }
 
 // Evidence says how the text is read and why.
@@ -34,18 +36,22 @@ type Evidence struct {
 	Encoding  string
 	Delimiter string
 	Quote     string // the character, or none
+	Escape    string // the character that takes a quote's meaning away; "" = a quote is doubled
+	Comment   string // what lines begin with that are left out; "" = there are none
 	LineEnds  string // lf, crlf, cr, mixed; "" if the sample has none
 	HeaderRow int    // 1-based line, 0 if there is no header
 	Notes     []string
+	Warnings  []string // those of the notes that a user must hear of: what was guessed or left out
 }
 
 // Sizes in bytes.
 const (
 	headSize   = 64 << 10  // what the dialect is found by
-	pieceSize  = 32 << 10  // of a chunk, unless a record is longer
+	pieceSize  = 32 << 10  // of a chunk, unless a record is longer: what a core's caches hold, with all that is made of it
 	lookAhead  = 256 << 10 // how far the end of a damaged record is sought
 	maxRecord  = 16 << 20  // of one record
-	lookMargin = 32 << 10  // read beyond a chunk, so that its last record has its end in memory
+	maxColumns = 50_000    // not bytes, but cells of a record: a header with more is none
+	lookMargin = 4 << 10   // read beyond a chunk, so that its last record has its end in memory
 )
 
 // Reader is a pipeline.Source of delimited text.
@@ -97,12 +103,17 @@ func (r *Reader) start(in io.Reader, o Options) error {
 	if len(head) == 0 {
 		return errors.New("the file is empty")
 	}
-	if r.enc, err = text.Detect(head, err != nil, o.Encoding); err != nil {
+	if o.Found != nil {
+		r.enc = *o.Found
+	} else if r.enc, err = text.Detect(head, err != nil, o.Encoding); err != nil {
 		return err
 	}
 	r.evidence = Evidence{Encoding: r.enc.Name, Notes: r.enc.Notes}
+	if r.enc.Guessed {
+		r.evidence.Warnings = r.enc.Notes[:1:1]
+	}
 	r.src = r.enc.Reader(br)
-	r.fill(pieceSize + lookMargin)
+	r.fill(headSize)
 	if r.end != nil && !errors.Is(r.end, io.EOF) {
 		return r.end // better before the first row than after some
 	}
@@ -118,7 +129,12 @@ func (r *Reader) start(in io.Reader, o Options) error {
 	if r.d.quote != 0 {
 		r.evidence.Quote = string(rune(r.d.quote))
 	}
+	if r.d.escape != 0 {
+		r.evidence.Escape = string(rune(r.d.escape))
+	}
+	r.evidence.Comment = r.d.comment
 	r.evidence.Notes = append(r.evidence.Notes, found.notes...)
+	r.evidence.Warnings = append(r.evidence.Warnings, found.warnings...)
 	r.drop(found.skip)
 	return r.readHeader(o)
 }
@@ -163,10 +179,14 @@ func (r *Reader) readHeader(o Options) error {
 			for i, c := range cells {
 				names[i] = r.d.text(string(r.buf[c.from:c.to]), c)
 			}
+			if row > 0 && r.line > int64(row) {
+				said := fmt.Sprintf("header: line %d, as told, has no text; it is line %d", row, r.line)
+				r.evidence.Notes, r.evidence.Warnings = append(r.evidence.Notes, said), append(r.evidence.Warnings, said)
+			}
 			return r.setHeader(names, rec.end, none, o)
 		}
-		if row > 0 {
-			return fmt.Errorf("line %d has no text; the header can't stand there", row)
+		if rec.end == 0 && row > 0 {
+			return fmt.Errorf("line %d, where the header is said to be, has no text, nor has any line below it", row)
 		}
 		if rec.end == 0 {
 			return errors.New("the file has no line with text in it")
@@ -218,6 +238,9 @@ func (r *Reader) first(cells *[]span) (rec, error) {
 
 func (r *Reader) setHeader(names []string, end int, none bool, o Options) error {
 	at := r.line
+	if len(names) > maxColumns {
+		return fmt.Errorf("line %d, the header: it has more than %d columns; that is no table, or not its delimiter (%s)", at, maxColumns, shown(r.d.delim))
+	}
 	if none {
 		for i := range names {
 			names[i] = "column_" + strconv.Itoa(i+1)
@@ -273,6 +296,9 @@ func (r *Reader) Next(ctx context.Context, c *pipeline.Chunk) error {
 		return r.fault
 	}
 	n, fault := r.whole()
+	if at, wide := r.tooWide(n); wide {
+		n, fault = at, fmt.Errorf("line %d: the row has more than %d cells; that is no table, or not its delimiter", r.lineAt(at), maxColumns)
+	}
 	if fault != nil {
 		r.fault = r.wrap(fault)
 	}
@@ -281,6 +307,12 @@ func (r *Reader) Next(ctx context.Context, c *pipeline.Chunk) error {
 			r.fault = io.EOF
 		}
 		return r.fault
+	}
+	if n == len(r.buf) && r.end == nil {
+		r.fill(n + 1)
+	}
+	if n == len(r.buf) && fault == nil {
+		c.Extra = lastChunk{}
 	}
 	// The chunk takes the buffer and leaves its own, so that only the tail is copied.
 	full, tail := r.buf[:n], r.buf[n:]
@@ -292,6 +324,25 @@ func (r *Reader) Next(ctx context.Context, c *pipeline.Chunk) error {
 	c.Cursor = strconv.FormatInt(r.off, 10)
 	r.scan, r.open = 0, -1
 	return nil
+}
+
+// tooWide finds the first record of the first n bytes of buf that has more cells than a table.
+func (r *Reader) tooWide(n int) (int, bool) {
+	if n <= maxColumns || bytes.Count(r.buf[:n], []byte(r.d.delim)) < maxColumns {
+		return 0, false
+	}
+	var cells []span
+	for pos := 0; pos < n; {
+		got := r.d.record(r.buf, pos, r.end != nil, &cells)
+		if len(cells) > maxColumns {
+			return pos, true
+		}
+		if got.end <= pos {
+			break
+		}
+		pos = got.end
+	}
+	return 0, false
 }
 
 // fill reads until buf holds want bytes or the text ends.

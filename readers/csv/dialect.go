@@ -153,7 +153,7 @@ func (d *dialect) cells(buf []byte, p int, inside, eof bool, cells *[]span, r *r
 		if !quoted {
 			cell.to = next
 		}
-		if cells != nil {
+		if cells != nil && len(*cells) <= maxColumns { // one more says that there are too many
 			*cells = append(*cells, cell)
 		}
 		switch {

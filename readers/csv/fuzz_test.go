@@ -3,6 +3,7 @@ package csv
 import (
 	stdcsv "encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func FuzzAgainstStandard(f *testing.F) {
 		if !utf8.ValidString(in) || strings.Count(in, "\r") != strings.Count(in, "\r\n") || strings.HasPrefix(in, "\ufeff") || strings.HasPrefix(strings.ToLower(strings.TrimPrefix(in, `"`)), "sep=") || looksWide(in) {
 			t.Skip("read in another way on purpose")
 		}
-		got := read(t, in, Options{Delimiter: ",", HeaderRow: "none", Loose: true})
+		got := read(t, in, Options{Delimiter: ",", Quote: `"`, Escape: `"`, Comment: "none", HeaderRow: "none", Loose: true})
 		std := stdcsv.NewReader(strings.NewReader(in))
 		std.FieldsPerRecord = -1
 		for i := 0; ; i++ {
@@ -80,6 +81,7 @@ func FuzzPieces(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string) {
 		for _, o := range []Options{
 			{Delimiter: ",", HeaderRow: "none", Loose: true},
+			{Delimiter: ",", Quote: `"`, Escape: `"`, Comment: "none", HeaderRow: "none", Loose: true},
 			{Delimiter: "é", HeaderRow: "none", Loose: true},
 			{Delimiter: ",", Escape: `\`, Comment: "#", HeaderRow: "none", Loose: true},
 			{Delimiter: ", ", HeaderRow: "none", Loose: true},
@@ -115,12 +117,44 @@ func FuzzDecoders(f *testing.F) {
 		if !utf8.ValidString(in) {
 			t.Skip("no text")
 		}
-		o := Options{Delimiter: ",", HeaderRow: "none", Loose: true}
+		o := Options{Delimiter: ",", Quote: `"`, Escape: `"`, Comment: "none", HeaderRow: "none", Loose: true}
 		fast := read(t, in, o)
 		o.Comment = "\x00never\x00" // what makes the dialect unusual
 		plain := read(t, in, o)
 		if diff := cmp.Diff(plain.text(), fast.text()); diff != "" {
 			t.Fatal(diff)
+		}
+	})
+}
+
+// FuzzSniff holds the sniffer to its word: it ends, it says the same twice, what it left above the table ends at a line,
+// and a dialect that it found reads the text.
+func FuzzSniff(f *testing.F) {
+	seeds(f)
+	for _, s := range []string{
+		"Title\n\na;b;c\n1;2;3\n4;5;6\n", "# x\na,b\n1,2\n", "a:b:c\n1:2:3\n4:5:6\n", "a, b\n1, \"x, y\"\n", "a,b\n1,'x, y'\n2,'z'\n",
+		"a,b\n\"x \\\"y\\\"\",2\n", "1,5;2,5\n2,5;3,5\n3,5;4,5\n", "a|b,c\n", "sep=;\na;b\n", "#\n#\n", "t;;\n;;\nid;name;city\n1;2;3\n", "Total\n1,2,3\n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		for _, o := range []Options{{}, {Delimiter: ";"}, {HeaderRow: "2"}, {HeaderRow: "none"}, {Quote: "'"}} {
+			for _, whole := range []bool{true, false} {
+				a, errA := sniff([]byte(in), whole, o)
+				b, errB := sniff([]byte(in), whole, o)
+				if diff := cmp.Diff(fmt.Sprintf("%+v %v", a, errA), fmt.Sprintf("%+v %v", b, errB)); diff != "" {
+					t.Fatalf("%+v: %s", o, diff)
+				}
+				if errA != nil {
+					continue
+				}
+				if a.delim == "" || len(a.notes) == 0 || len(a.warnings) > len(a.notes) {
+					t.Fatalf("%+v: %+v", o, a)
+				}
+				if a.skip > len(in) || a.skip > 0 && in[a.skip-1] != '\n' && in[a.skip-1] != '\r' && a.skip < len(in) {
+					t.Fatalf("%+v: %d bytes of %q left out", o, a.skip, in)
+				}
+			}
 		}
 	})
 }

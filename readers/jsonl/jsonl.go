@@ -22,14 +22,16 @@ import (
 
 // Options say how the text is read.
 type Options struct {
-	Name     string // what errors call the file
-	Encoding string // "" = by byte order mark, else UTF-8
+	Name     string         // what errors call the file
+	Encoding string         // "" = find out
+	Found    *text.Encoding // the encoding, where somebody looked at more of the text than its beginning; Encoding is then not looked at
 }
 
 // Evidence says how the text is read and why.
 type Evidence struct {
 	Encoding string
 	Notes    []string
+	Warnings []string // those of the notes that a user must hear of
 }
 
 // Sizes.
@@ -84,10 +86,15 @@ func (r *Reader) start(in io.Reader, o Options) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if r.enc, err = text.Detect(head, err != nil, o.Encoding); err != nil {
+	if o.Found != nil {
+		r.enc = *o.Found
+	} else if r.enc, err = text.Detect(head, err != nil, o.Encoding); err != nil {
 		return err
 	}
 	r.evidence = Evidence{Encoding: r.enc.Name, Notes: r.enc.Notes}
+	if r.enc.Guessed {
+		r.evidence.Warnings = r.enc.Notes[:1:1]
+	}
 	r.src = r.enc.Reader(br)
 	r.fill(sampleSize)
 	for r.end == nil && len(r.buf) <= maxLine && bytes.IndexByte(r.buf, '\n') < 0 {

@@ -94,7 +94,7 @@ func openContainer(name string) (c *container, err error) {
 		return nil, fmt.Errorf("is a damaged or incomplete workbook (%w); get the file again", err)
 	}
 	c.meter.budget.Store(0)
-	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(r) })
+	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(bufio.NewReaderSize(r, 32<<10)) })
 	for _, p := range z.File {
 		key := partKey(p.Name)
 		if _, twice := c.parts[key]; twice {
@@ -254,12 +254,29 @@ type part struct {
 	size   int64
 
 	promised uint64 // size, as the archive says; only good for a guess
+	ahead    *ahead // nil for a part that is read as it is asked for
 }
 
 // window returns how much of the part to look at at once.
 func (p *part) window() int { return int(min(max(p.promised+1, 4<<10), maxWindow)) }
 
-func (p *part) Close() error { return p.body.Close() }
+// readAhead lets the part be inflated while it is being looked at, if that is worth a goroutine. The part must be
+// closed.
+func (p *part) readAhead() {
+	if p.ahead == nil && p.promised > 2*aheadSize {
+		p.ahead = newAhead(p.text)
+		p.text = p.ahead
+	}
+}
+
+// Close frees the part.
+func (p *part) Close() error {
+	if p.ahead != nil {
+		p.ahead.stop()
+		p.ahead = nil
+	}
+	return p.body.Close()
+}
 
 func (p *part) Read(b []byte) (int, error) { return p.text.Read(b) }
 
@@ -304,7 +321,7 @@ func (e damaged) Unwrap() error { return e.cause }
 
 // decode finds the encoding by byte order mark or declaration.
 func (p *part) decode() error {
-	r := bufio.NewReaderSize(inflater{p}, 64<<10)
+	r := bufio.NewReaderSize(inflater{p}, 4<<10) // small, so that long reads pass it by
 	head, err := r.Peek(256)
 	if err != nil && err != io.EOF { //nolint:errorlint // see inflater
 		return err

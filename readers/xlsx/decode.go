@@ -19,13 +19,17 @@ type cell struct {
 type sheetDecoder struct {
 	sc       scanner
 	strings  *table
+	shared   cursor
 	styles   []class
+	lost     string // the part of the styles, if the workbook promises one and does not hold it
 	date1904 bool
 	slow     bool // take the general path for every cell: for tests
 
 	begun  bool // the start tag of a row has been read, and ahead is its number
 	ahead  int
+	veiled bool   // that row is hidden
 	row    int    // number of the row that was read last
+	hidden bool   // it is hidden
 	cells  []cell // its cells that have a value, by column
 	twice  int    // 1 + a column that stands in the row twice, or 0
 	column int    // where a cell without reference would stand
@@ -59,7 +63,7 @@ func (d *sheetDecoder) next() (bool, error) {
 			return false, fmt.Errorf("row %d stands in the sheet twice", d.row)
 		}
 	}
-	d.row = d.ahead
+	d.row, d.hidden = d.ahead, d.veiled
 	d.cells, d.twice, d.column, d.sorted = d.cells[:0], 0, 0, true
 	for d.begun && d.ahead == d.row {
 		if !d.sc.empty {
@@ -90,6 +94,7 @@ func (d *sheetDecoder) seek() error {
 		case string(local(d.sc.name)) == "row":
 			d.ahead, err = rowNumber(&d.sc, d.row)
 			d.begun = err == nil
+			d.veiled = d.sc.says("hidden")
 			return err
 		}
 		if err := d.sc.skipWithout("row"); err != nil {
@@ -328,7 +333,7 @@ func (d *sheetDecoder) value(c *rawCell) (record.Value, error) {
 		if i < 0 {
 			return record.Value{}, fmt.Errorf("%.20q is no number of a shared string", text)
 		}
-		s, err := d.strings.get(i)
+		s, err := d.strings.get(i, &d.shared)
 		if s == "" || err != nil {
 			return record.Value{}, err
 		}
@@ -389,6 +394,9 @@ func (d *sheetDecoder) numberValue(c *rawCell) (record.Value, error) {
 		return record.Value{}, err
 	}
 	text = bytes.TrimSpace(text)
+	if d.lost != "" && c.style > 0 {
+		return record.Value{}, fmt.Errorf("part %s, which tells whether this is a number or a date, is missing; get the file again, or save it again in a spreadsheet", d.lost)
+	}
 	if cl := d.class(c.style); cl != plain {
 		if f, err := strconv.ParseFloat(string(text), 64); err == nil {
 			t, kind, ok := moment(d.num[:0], f, cl, d.date1904)

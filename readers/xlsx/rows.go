@@ -6,122 +6,15 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 )
 
-// allColumns reports whether the header takes in every column of the sheet, so that no row is too wide for it.
-func (r *Reader) allColumns() bool { return r.o.Loose || r.o.HeaderRow == noHeader }
-
-// readHeader finds the header: in row want, in the first row with a value (0), or nowhere (-1).
-func (r *Reader) readHeader(want int) error {
-	r.left, r.dataFrom = r.area.left, r.area.top
-	width := 0
-	if r.allColumns() {
-		width = max(0, min(r.width, r.area.right+1)-r.left)
-		if r.area.right < whole.right {
-			width = r.area.right + 1 - r.left
-		}
-	}
-	if want < 0 {
-		names := make([]string, width)
-		for i := range names {
-			names[i] = record.ColumnName(r.left + i)
-		}
-		r.header = record.LooseHeader(names)
-		return nil
-	}
-	cells, row, err := r.findRow(want)
-	if err != nil {
-		return err
-	}
-	switch {
-	case len(cells) > 0:
-	case want > 0:
-		return fmt.Errorf("header row %d has no value; say which row has the column names", want)
-	case !r.o.Loose:
-		return errors.New("has no row with a value, and so no header")
-	default:
-		r.header = record.LooseHeader(make([]string, width))
-		return nil
-	}
-	if !r.o.Loose {
-		r.left = cells[0].column
-	}
-	width = max(width, cells[len(cells)-1].column+1-r.left)
-	names := make([]string, width)
-	for _, c := range cells {
-		names[c.column-r.left] = strings.TrimSpace(c.value.Cell())
-	}
-	r.evidence.HeaderRow, r.dataFrom = row, row+1
-	if r.o.Loose {
-		r.header = record.LooseHeader(names)
-		return nil
-	}
-	if r.header, err = record.NewHeader(names); err != nil {
-		return fmt.Errorf("header row %d: %w", row, inPlace(err, names, r.left))
-	}
-	return nil
-}
-
-// inPlace repeats NewHeader's complaint with the columns as the sheet has them.
-func inPlace(err error, names []string, left int) error {
-	if left == 0 {
-		return err
-	}
-	padded := make([]string, left, left+len(names))
-	for i := range padded {
-		padded[i] = fmt.Sprintf("\x00%d", i)
-	}
-	_, err = record.NewHeader(append(padded, names...))
-	return err
-}
-
-// findRow returns the cells of row want, or of the first row with a value if want is 0; none if there is no such row.
-func (r *Reader) findRow(want int) ([]cell, int, error) {
-	if err := r.rewind(); err != nil {
-		return nil, 0, err
-	}
-	var buf []byte
-	for {
-		data, before, err := r.cut.next(buf[:0])
-		if errors.Is(err, io.EOF) {
-			return nil, 0, nil
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		buf = data
-		d := r.decoder(data, before)
-		for {
-			ok, err := d.next()
-			if err != nil {
-				return nil, 0, fmt.Errorf("row %d: %w", d.row, err)
-			}
-			if !ok {
-				break
-			}
-			if d.row > r.area.bottom || want > 0 && d.row > want {
-				return nil, 0, nil
-			}
-			cells := slices.DeleteFunc(r.inside(d), func(c cell) bool { return c.value.IsEmpty() })
-			if d.row < max(r.area.top, want) || len(cells) == 0 {
-				continue
-			}
-			if d.twice > 0 {
-				return nil, 0, fmt.Errorf("header row %d: cell %s%d stands in the sheet twice", d.row, record.ColumnName(d.twice-1), d.row)
-			}
-			return cells, d.row, nil
-		}
-	}
-}
-
 // decoder returns what reads the rows of a chunk.
 func (r *Reader) decoder(chunk []byte, before int) *sheetDecoder {
-	return &sheetDecoder{sc: scanner{data: chunk}, strings: r.strings, styles: r.styles, date1904: r.date1904, row: before}
+	return &sheetDecoder{sc: scanner{data: chunk}, strings: r.strings, styles: r.styles, lost: r.lost, date1904: r.date1904, row: before}
 }
 
 // inside returns the cells of the decoder's row that lie in the columns to be read.
@@ -181,7 +74,7 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 		if !ok {
 			return nil
 		}
-		if d.row >= r.dataFrom && d.row <= r.area.bottom {
+		if d.row >= r.dataFrom && d.row <= r.area.bottom && !(d.hidden && r.o.SkipHidden) {
 			r.emit(d, b)
 		}
 	}
@@ -209,6 +102,7 @@ func (r *Reader) emit(d *sheetDecoder, b *record.Batch) {
 			stray = c.column
 		}
 	}
+	r.merged.fill(d.row, row.Values, r.left)
 	if stray >= 0 {
 		r.ragged(d, cells, stray, row, b)
 	}

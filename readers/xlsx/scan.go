@@ -337,15 +337,6 @@ func (s *scanner) skipWithout(but string) error {
 	}
 }
 
-// finish reads to the end of the part.
-func (s *scanner) finish() error {
-	for {
-		if tok, err := s.next(); err != nil || tok == tokEOF {
-			return err
-		}
-	}
-}
-
 // attr returns the value of an attribute by its name without prefix, unescaped; ok tells whether it is there.
 func (s *scanner) attr(name string) (value string, ok bool, err error) {
 	for i := range s.attrs {
@@ -355,6 +346,16 @@ func (s *scanner) attr(name string) (value string, ok bool, err error) {
 		}
 	}
 	return "", false, nil
+}
+
+// says reports whether a boolean attribute is there and true.
+func (s *scanner) says(name string) bool {
+	for i := range s.attrs {
+		if a := &s.attrs[i]; string(a.name) == name {
+			return isTrue(string(a.value))
+		}
+	}
+	return false
 }
 
 // local returns a name without its prefix.

@@ -7,32 +7,59 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 )
 
 const (
-	keepStrings = 8 << 20 // bytes of shared strings held in memory; more of them go to a file
+	keepStrings = 3 << 20 // bytes of shared strings held in memory; those that follow go to a file
 	blockLen    = 64      // strings that come back from the file at once
-	blockSlots  = 512     // blocks held in memory
+	cacheSlots  = 8 << 10 // strings from the file that are held in memory
 	maxString   = 4 << 20 // bytes of one string; a cell of Excel holds 32,767 characters
 )
 
-// table holds the shared strings of a workbook: in memory while they are few, then in a file that no one else sees.
-// It never changes once it is built, and may be used from many goroutines.
+// table holds the shared strings of a workbook: the first ones, which are those that come again and again, in memory,
+// and the rest in a file that no one else sees. It never changes once it is built, and may be used from many
+// goroutines.
 type table struct {
-	count int
-	kept  []string // all of them, if file is nil
+	count   int
+	missing string // the part that the workbook promises and does not hold
+
+	refs  []uint64 // where each string that is held in memory stands: block, offset and length
+	texts []string // the blocks
 
 	file   *os.File
 	remove bool    // the file has still a name
-	starts []int64 // where each block begins, and where the last one ends
-	slots  []atomic.Pointer[block]
+	starts []int64 // where each block of the file begins, and where the last one ends
+	slots  []atomic.Pointer[cached]
 }
 
-type block struct {
-	num  int
-	strs []string
+// cached is a string from the file that was asked for out of order, and so probably is again.
+type cached struct {
+	index int
+	text  string
+}
+
+// A reference has the length in the low bits, then the offset in the block, then the block.
+const (
+	lengthBits = 23
+	offsetBits = 16
+)
+
+// cursor is where one reader stands in the file: most strings are asked for in their order, and the others are older.
+type cursor struct {
+	front, back blockOf
+	text        arena
+}
+
+// blockOf is one block of strings from the file.
+type blockOf struct {
+	num  int // 1 + which one it is, 0 for none
+	raw  []byte
+	from [blockLen]int32 // where each begins
+	ends [blockLen]int32 // where each ends
 }
 
 // tableWriter builds a table.
@@ -40,7 +67,7 @@ type tableWriter struct {
 	table
 	keep  int
 	size  int
-	text  arena
+	block strings.Builder
 	out   []byte
 	at    int64
 	inRow []byte
@@ -52,10 +79,9 @@ func (w *tableWriter) add(text []byte) error {
 		return fmt.Errorf("shared string %d is larger than %d MiB", w.count, maxString>>20)
 	}
 	if w.file == nil {
-		w.size += len(text) + 16
+		w.size += len(text) + 8
 		if w.size <= w.keep {
-			w.kept = append(w.kept, w.text.put(text))
-			w.count++
+			w.hold(text)
 			return nil
 		}
 		if err := w.spill(); err != nil {
@@ -65,7 +91,21 @@ func (w *tableWriter) add(text []byte) error {
 	return w.write(text)
 }
 
-// spill moves what is held to a file.
+// hold keeps a string in memory.
+func (w *tableWriter) hold(text []byte) {
+	if w.block.Cap()-w.block.Len() < len(text) || w.block.Len() >= 1<<offsetBits {
+		if w.block.Cap() > 0 {
+			w.texts = append(w.texts, w.block.String())
+		}
+		w.block = strings.Builder{}
+		w.block.Grow(max(arenaBlock, len(text)))
+	}
+	w.refs = append(w.refs, uint64(len(w.texts))<<(offsetBits+lengthBits)|uint64(w.block.Len())<<lengthBits|uint64(len(text)))
+	w.block.Write(text)
+	w.count++
+}
+
+// spill opens the file for the strings that memory has no room for.
 func (w *tableWriter) spill() error {
 	f, err := os.CreateTemp("", "crmetl-strings-*")
 	if err != nil {
@@ -73,18 +113,11 @@ func (w *tableWriter) spill() error {
 	}
 	w.file = f
 	w.remove = os.Remove(f.Name()) != nil // where open files cannot be removed, close does it
-	kept := w.kept
-	w.kept, w.text, w.count = nil, arena{}, 0
-	for _, s := range kept {
-		if err := w.write([]byte(s)); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
 func (w *tableWriter) write(text []byte) error {
-	if w.count%blockLen == 0 {
+	if (w.count-len(w.refs))%blockLen == 0 {
 		w.starts = append(w.starts, w.at+int64(len(w.out)))
 	}
 	w.out = binary.AppendUvarint(w.out, uint64(len(text)))
@@ -108,20 +141,24 @@ func (w *tableWriter) flush() error {
 
 // done returns the finished table.
 func (w *tableWriter) done() (*table, error) {
+	if w.block.Cap() > 0 {
+		w.texts = append(w.texts, w.block.String())
+	}
 	if w.file != nil {
 		if err := w.flush(); err != nil {
 			return nil, err
 		}
 		w.starts = append(w.starts, w.at)
-		w.slots = make([]atomic.Pointer[block], blockSlots)
+		w.slots = make([]atomic.Pointer[cached], cacheSlots)
 	}
-	return &table{count: w.count, kept: w.kept, file: w.file, remove: w.remove, starts: w.starts, slots: w.slots}, nil
+	t := w.table
+	return &t, nil
 }
 
 // readStrings reads the part of the shared strings, keeping at most keep bytes of it in memory. size is how much of the
 // XML it looks at at once.
 func readStrings(r io.Reader, size, keep int) (t *table, err error) {
-	c, err := newCutter(r, size, "sst", "sst", "si")
+	c, err := newCutter(r, size, "sst", "sst", "si", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -214,48 +251,73 @@ func plainItem(d []byte) (text []byte, n int) {
 	return d[at : at+i], at + i + len(end)
 }
 
-// get returns string i.
-func (t *table) get(i int) (string, error) {
+// get returns string i. cur belongs to the caller alone.
+func (t *table) get(i int, cur *cursor) (string, error) {
+	if t.missing != "" {
+		return "", fmt.Errorf("part %s, which has the text of this cell, is missing; get the file again", t.missing)
+	}
 	if i < 0 || i >= t.count {
 		return "", fmt.Errorf("it refers to shared string %d, and the workbook has %d of them", i, t.count)
 	}
-	if t.file == nil {
-		return t.kept[i], nil
+	if i < len(t.refs) {
+		ref := t.refs[i]
+		if ref&(1<<lengthBits-1) == 0 {
+			return "", nil
+		}
+		at := ref >> lengthBits & (1<<offsetBits - 1)
+		return t.texts[ref>>(offsetBits+lengthBits)][at : at+ref&(1<<lengthBits-1)], nil
 	}
-	num := i / blockLen
-	slot := &t.slots[num%blockSlots]
-	b := slot.Load()
-	if b == nil || b.num != num {
-		var err error
-		if b, err = t.load(num); err != nil {
+	i -= len(t.refs)
+	num := i/blockLen + 1
+	if num >= cur.front.num {
+		if err := t.load(&cur.front, num); err != nil {
 			return "", err
 		}
-		slot.Store(b)
+		return cur.text.put(cur.front.at(i % blockLen)), nil
 	}
-	return b.strs[i%blockLen], nil
+	slot := &t.slots[i%cacheSlots]
+	if c := slot.Load(); c != nil && c.index == i {
+		return c.text, nil
+	}
+	if err := t.load(&cur.back, num); err != nil {
+		return "", err
+	}
+	c := &cached{i, string(cur.back.at(i % blockLen))}
+	slot.Store(c)
+	return c.text, nil
 }
 
-// load brings a block back from the file.
-func (t *table) load(num int) (*block, error) {
-	raw := make([]byte, t.starts[num+1]-t.starts[num])
-	if _, err := t.file.ReadAt(raw, t.starts[num]); err != nil {
-		return nil, fmt.Errorf("shared strings do not come back from the temporary file: %w", err)
+// at returns a string of the block.
+func (b *blockOf) at(i int) []byte { return b.raw[b.from[i]:b.ends[i]] }
+
+var errTemporary = errors.New("shared strings were changed in the temporary file")
+
+// load brings a block back from the file, if it is not there already.
+func (t *table) load(b *blockOf, num int) error {
+	if b.num == num {
+		return nil
 	}
-	text := string(raw)
-	b := &block{num: num, strs: make([]string, 0, blockLen)}
-	for at := 0; at < len(raw); {
-		n, w := binary.Uvarint(raw[at:])
-		if w <= 0 || n > uint64(len(raw)-at-w) {
-			return nil, errors.New("shared strings were changed in the temporary file")
+	b.num = 0
+	begin, end := t.starts[num-1], t.starts[num]
+	b.raw = slices.Grow(b.raw[:0], int(end-begin))[:end-begin]
+	if _, err := t.file.ReadAt(b.raw, begin); err != nil {
+		return fmt.Errorf("shared strings do not come back from the temporary file: %w", err)
+	}
+	at, want := 0, min(blockLen, t.count-len(t.refs)-(num-1)*blockLen)
+	for i := range want {
+		n, w := binary.Uvarint(b.raw[at:])
+		if w <= 0 || n > uint64(len(b.raw)-at-w) {
+			return errTemporary
 		}
-		at += w
-		b.strs = append(b.strs, text[at:at+int(n)])
-		at += int(n)
+		b.from[i] = int32(at + w)
+		at += w + int(n)
+		b.ends[i] = int32(at)
 	}
-	if want := min(blockLen, t.count-num*blockLen); len(b.strs) != want {
-		return nil, errors.New("shared strings were changed in the temporary file")
+	if at != len(b.raw) {
+		return errTemporary
 	}
-	return b, nil
+	b.num = num
+	return nil
 }
 
 // close frees the file.

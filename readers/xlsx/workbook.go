@@ -207,11 +207,11 @@ func (b *book) pick(want string) (sheet, error) {
 		}
 		return sheet{}, fmt.Errorf("has no sheet %d; it has %d worksheets", n, len(list))
 	}
-	return sheet{}, fmt.Errorf("has no sheet %q; it has %s", want, b.listed(list))
+	return sheet{}, fmt.Errorf("has no sheet %q; it has %s", want, listed(list))
 }
 
 // listed names sheets for a message, the first dozen of them.
-func (b *book) listed(list []sheet) string {
+func listed(list []sheet) string {
 	var names []string
 	for i, s := range list {
 		if i == 12 {

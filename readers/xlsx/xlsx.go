@@ -12,10 +12,19 @@
 // both, is a Date, a Time or a DateTime, rounded to milliseconds; [h]:mm and its like make a Time that may exceed 24
 // hours. A number that is no date under such a format, as a negative one, stays a Number, and 1900-02-29, which only
 // spreadsheets know, is Text. Booleans are Bool, error cells a Fault with their name. A formula without a stored result is a Fault named
-// [FormulaFault]. Of merged cells, the first one has the value. A cell without any value is an empty Text.
+// [FormulaFault]. Of merged cells, the first one has the value, unless Options say to fill the others. A cell without any value is an empty Text.
+//
+// # Header
+//
+// The header is the first row with a value, or the first one below titles: rows with a few cells above a table that is
+// far wider. Titles are passed over only where the sheet gives a second sign of its table (a filter, frozen rows, a
+// blank row, other kinds of values below the names); without one, Open asks. A header of several rows is made by joining
+// their names, if Options say so.
 //
 // # Rows
 //
+// Hidden rows and columns are read like all others, unless Options say otherwise, and Evidence tells of them; a hidden
+// sheet is read only if it is named, or if there is no other.
 // Rows without any value are passed over. A row with a value where the header has no column is refused under the rule
 // ragged, and one in which a cell stands twice under the rule duplicate.
 package xlsx
@@ -24,7 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"strings"
 
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
@@ -35,8 +44,9 @@ import (
 type Options struct {
 	// Sheet is a worksheet's name, or its number among the worksheets, from 1. A name goes before a number.
 	Sheet string
-	// HeaderRow is the number of the header's row in the sheet, from 1; "none" if there is no header: columns then
-	// have the letters of the sheet as names, and every row is data.
+	// HeaderRow is the number of the header's row in the sheet, from 1, or a run of rows as 2-3 whose names are
+	// joined; "none" if there is no header: columns then have the letters of the sheet as names, and every row is
+	// data. "" finds it: the first row with a value, or the first one below titles.
 	HeaderRow string
 	// Range bounds what is read: A1:K900, A:K or 2:900. What lies outside is not looked at.
 	Range string
@@ -44,6 +54,11 @@ type Options struct {
 	// those that have no name. Otherwise the header is the run of names from the first to the last one, and a name
 	// that is missing in between or stands twice is an error.
 	Loose bool
+	// SkipHidden leaves out the rows that are hidden, also those that a filter hides. Otherwise they are read like
+	// all others, and Evidence says how many there are.
+	SkipHidden bool
+	// FillMerged gives every cell that a merged cell covers the value of the first one.
+	FillMerged bool
 }
 
 // Evidence says what was found and on what grounds.
@@ -64,13 +79,15 @@ type Reader struct {
 	area     area
 	date1904 bool
 	styles   []class
+	lost     string // the part of the styles, if it is missing
 	strings  *table
 	evidence Evidence
 
 	header   *record.Header
-	left     int   // column of the header's first name
-	dataFrom int   // first row that may be data
-	width    int   // columns of the sheet up to the last one with a value, if that was measured
+	left     int // column of the header's first name
+	dataFrom int // first row that may be data
+	seen     survey
+	merged   *merged
 	base     int64 // bytes of the file that were read before the rows
 	packed   int64 // size of the sheet in the file
 	rest     int64 // size of all else in it
@@ -114,14 +131,18 @@ func (r *Reader) open() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.name, err)
 	}
-	if err := r.survey(); err != nil {
+	if err := r.look(); err != nil {
 		return r.fail(0, err)
 	}
 	if err := r.readHeader(header); err != nil {
 		return r.fail(0, err)
 	}
+	r.noteHidden()
+	if err := r.readMerged(); err != nil {
+		return r.fail(0, err)
+	}
 	r.base = r.zip.meter.read.Load()
-	if err := r.rewind(); err != nil {
+	if err := r.rewind(nil, nil); err != nil {
 		return r.fail(0, err)
 	}
 	r.packed = r.body.packed
@@ -129,32 +150,12 @@ func (r *Reader) open() error {
 	return nil
 }
 
-// noHeader is the HeaderRow of a sheet without one.
-const noHeader = "none"
-
-// wantedHeader returns the row that HeaderRow names, 0 if it is to be found, and -1 if there is none.
-func (r *Reader) wantedHeader() (int, error) {
-	switch r.o.HeaderRow {
-	case "":
-		return 0, nil
-	case noHeader:
-		return -1, nil
-	}
-	n, err := strconv.Atoi(r.o.HeaderRow)
-	if err != nil || n < 1 || n > maxRow {
-		return 0, fmt.Errorf("header row %q is neither the number of a sheet's row nor %q", r.o.HeaderRow, noHeader)
-	}
-	if n < r.area.top || n > r.area.bottom {
-		return 0, fmt.Errorf("header row %d lies outside the range %s", n, r.o.Range)
-	}
-	return n, nil
-}
-
 // note writes down what the workbook says of its sheets.
 func (r *Reader) note(b *book) {
 	r.date1904 = b.date1904
 	r.evidence = Evidence{Sheet: r.sheet.name, Date1904: b.date1904}
-	var hidden, others int
+	var hidden []sheet
+	others := 0
 	for _, s := range b.sheets {
 		if s.kind != "worksheet" {
 			others++
@@ -162,28 +163,64 @@ func (r *Reader) note(b *book) {
 		}
 		r.evidence.Sheets = append(r.evidence.Sheets, s.name)
 		if s.hidden {
-			hidden++
+			hidden = append(hidden, s)
 		}
 	}
-	add := func(format string, args ...any) {
-		r.evidence.Notes = append(r.evidence.Notes, fmt.Sprintf(format, args...))
+	switch {
+	case r.sheet.hidden && r.o.Sheet == "":
+		r.notef("all worksheets are hidden; the first one is read")
+	case r.sheet.hidden:
+		r.notef("the sheet is hidden")
+	case len(hidden) == 1:
+		r.notef("worksheet %s is hidden; --sheet reads it", listed(hidden))
+	case len(hidden) > 1:
+		r.notef("worksheets %s are hidden; --sheet reads one of them", listed(hidden))
 	}
-	if r.sheet.hidden {
-		add("the sheet is hidden")
-	} else if hidden > 0 {
-		add("%d of %d worksheets are hidden", hidden, len(r.evidence.Sheets))
+	if seen := len(r.evidence.Sheets) - len(hidden); r.o.Sheet == "" && seen > 1 {
+		r.notef("the first of %d visible worksheets is read; --sheet reads another", seen)
 	}
 	if others > 0 {
-		add("%d of the workbook's sheets hold charts or dialogs and no rows", others)
+		r.notef("%d of the workbook's sheets hold charts or dialogs and no rows", others)
 	}
 	if b.date1904 {
-		add("days count from 1904-01-01")
+		r.notef("days count from 1904-01-01")
+	}
+}
+
+// notef adds a note for people.
+func (r *Reader) notef(format string, args ...any) {
+	r.evidence.Notes = append(r.evidence.Notes, fmt.Sprintf(format, args...))
+}
+
+// noteHidden says what of the sheet a person does not see.
+func (r *Reader) noteHidden() {
+	if n := r.seen.hidden; n > 0 {
+		what := plural(n, "1 row is hidden", fmt.Sprintf("%d rows are hidden", n))
+		if r.o.SkipHidden {
+			r.notef("%s and left out", what)
+		} else {
+			r.notef("%s and read like the others", what)
+		}
+	}
+	var runs []string
+	for _, a := range r.seen.hiddenUpTo(r.left + r.header.Len() - 1) {
+		if a.right < r.left {
+			continue
+		}
+		name := record.ColumnName(a.left)
+		if a.right > a.left {
+			name += " to " + record.ColumnName(a.right)
+		}
+		runs = append(runs, name)
+	}
+	if len(runs) > 0 {
+		r.notef("hidden columns are read like the others: %s", strings.Join(runs, ", "))
 	}
 }
 
 // shared reads what all cells share: styles and strings.
 func (r *Reader) shared(b *book) (err error) {
-	if b.styles != "" {
+	if r.zip.has(b.styles) {
 		p, err := r.zip.open(b.styles)
 		if err != nil {
 			return err
@@ -193,10 +230,11 @@ func (r *Reader) shared(b *book) (err error) {
 			return fmt.Errorf("part %s: %w", b.styles, err)
 		}
 	} else {
-		r.evidence.Notes = append(r.evidence.Notes, "the workbook has no styles: dates cannot be told from numbers")
+		r.lost = b.styles
+		r.notef("the workbook has no styles: dates cannot be told from numbers")
 	}
 	if !r.zip.has(b.strings) {
-		r.strings = &table{}
+		r.strings = &table{missing: b.strings}
 		return nil
 	}
 	p, err := r.zip.open(b.strings)
@@ -204,14 +242,15 @@ func (r *Reader) shared(b *book) (err error) {
 		return err
 	}
 	defer func() { _ = p.Close() }()
+	p.readAhead()
 	if r.strings, err = readStrings(p, p.window(), keepStrings); err != nil {
 		return fmt.Errorf("part %s: %w", b.strings, err)
 	}
 	return nil
 }
 
-// rewind opens the sheet from its beginning.
-func (r *Reader) rewind() error {
+// rewind opens the sheet from its beginning. see and sv are shown what it holds; they may be nil.
+func (r *Reader) rewind(see func(*scanner) error, sv *survey) error {
 	if r.body != nil {
 		_ = r.body.Close()
 		r.body = nil
@@ -223,29 +262,25 @@ func (r *Reader) rewind() error {
 	if err != nil {
 		return err
 	}
+	p.readAhead()
 	r.body = p
-	if r.cut, err = newCutter(p, p.window(), "worksheet", "sheetData", "row"); err != nil {
+	if r.cut, err = newCutter(p, p.window(), "worksheet", "sheetData", "row", see); err != nil {
 		return err
 	}
-	r.cut.numbered = true
+	r.cut.numbered, r.cut.survey = true, sv
 	return nil
 }
 
-// survey reads the sheet once without looking into its cells: to its end, or to the error that it ends with.
-func (r *Reader) survey() error {
-	if err := r.rewind(); err != nil {
+// look reads the sheet once without decoding its cells: to its end, or to the error that it ends with.
+func (r *Reader) look() error {
+	r.seen = survey{measure: r.allColumns() && r.area.right == whole.right, rows: r.area}
+	if err := r.rewind(r.seen.element, &r.seen); err != nil {
 		return err
 	}
-	r.cut.measure = r.allColumns() && r.area.right == whole.right
-	var buf []byte
-	for {
-		var err error
-		if buf, _, err = r.cut.next(buf[:0]); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return err
-		}
+	r.cut.discard = true // so that next returns at the end only
+	_, _, err := r.cut.next(nil)
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
-	r.width = r.cut.width
-	return nil
+	return err
 }

@@ -1,5 +1,5 @@
-// Package csv writes rows as delimited text: a header, then a line a row, with quotes only where they are needed, so
-// that every reader, ours among them, gets back the cells that were written.
+// Package csv writes rows as delimited text: a header, then a line a row, with quotes only where they are needed (or
+// around every cell), so that every reader, ours among them, gets back the cells that were written.
 package csv
 
 import (
@@ -17,24 +17,48 @@ import (
 type Options struct {
 	Header    *record.Header // the columns; nil: those of the first batch
 	Delimiter string         // one character, or \t, tab; "" = comma
+	Quote     string         // which cells are quoted: minimal (those that need it) or all; "" = minimal
+	LineEnd   string         // what ends a line: lf or crlf; "" = lf. Line ends inside cells stay as they are
 	BOM       bool           // begin with a UTF-8 byte order mark
 	Guard     bool           // an apostrophe keeps spreadsheets from running a text as a formula: record.Guard
 }
 
-// Writer renders and writes rows. Values are written as record.Value.Cell gives them, lines end in LF.
+// Writer renders and writes rows. Values are written as record.Value.Cell gives them.
 type Writer struct {
 	lines.Sink
-	o     Options
-	delim string
+	o Options
+	d dialect
 }
 
-// New starts a text. It is an error if the delimiter is none.
+// dialect is how cells become a line.
+type dialect struct {
+	delim string
+	end   string // of a line
+	all   bool   // every cell is quoted
+}
+
+// New starts a text. It is an error if the delimiter is none, or if the words for quotes and line ends are not known.
 func New(out io.Writer, o Options) (*Writer, error) {
-	d, err := delimiter(o.Delimiter)
-	if err != nil {
+	w := &Writer{o: o}
+	var err error
+	if w.d.delim, err = delimiter(o.Delimiter); err != nil {
 		return nil, err
 	}
-	w := &Writer{o: o, delim: d}
+	switch strings.ToLower(o.Quote) {
+	case "", "minimal":
+	case "all":
+		w.d.all = true
+	default:
+		return nil, fmt.Errorf("%q is no way to quote cells; it is minimal or all", o.Quote)
+	}
+	switch strings.ToLower(o.LineEnd) {
+	case "", "lf":
+		w.d.end = "\n"
+	case "crlf":
+		w.d.end = "\r\n"
+	default:
+		return nil, fmt.Errorf("%q is no line end; it is lf or crlf", o.LineEnd)
+	}
 	w.Sink = lines.Sink{Out: out, Render: w.render, Start: w.start}
 	return w, nil
 }
@@ -64,16 +88,16 @@ func (w *Writer) start(b *record.Batch) error {
 	if h != nil && h.Len() > 0 {
 		for i := range h.Len() {
 			if i > 0 {
-				out = append(out, w.delim...)
+				out = append(out, w.d.delim...)
 			}
 			name := h.Name(i)
 			if i == 0 && guarded(name) {
 				out = appendQuoted(out, name)
 				continue
 			}
-			out = appendCell(out, name, w.delim, h.Len() == 1)
+			out = w.d.appendCell(out, name, h.Len() == 1)
 		}
-		out = append(out, '\n')
+		out = append(out, w.d.end...)
 	}
 	_, err := w.Out.Write(out)
 	return err
@@ -101,7 +125,7 @@ func (w *Writer) render(b *record.Batch) (lines.Append, error) {
 		}
 		for i, v := range row.Values {
 			if i > 0 {
-				dst = append(dst, w.delim...)
+				dst = append(dst, w.d.delim...)
 			}
 			s := v.Cell()
 			if w.o.Guard && s != "" {
@@ -111,33 +135,34 @@ func (w *Writer) render(b *record.Batch) (lines.Append, error) {
 					s = record.Guard(s)
 				}
 			}
-			dst = appendCell(dst, s, w.delim, len(row.Values) == 1)
+			dst = w.d.appendCell(dst, s, len(row.Values) == 1)
 		}
-		return append(dst, '\n'), nil
+		return append(dst, w.d.end...), nil
 	}, nil
 }
 
 // AppendRecord appends cells as one line of text. delim is one character.
 func AppendRecord(dst []byte, cells []string, delim string) []byte {
+	d := dialect{delim: delim}
 	for i, s := range cells {
 		if i > 0 {
 			dst = append(dst, delim...)
 		}
-		dst = appendCell(dst, s, delim, len(cells) == 1)
+		dst = d.appendCell(dst, s, len(cells) == 1)
 	}
 	return append(dst, '\n')
 }
 
 // appendCell appends one cell. A cell that is alone in its line is quoted if it is empty, since a line without
 // characters is no row.
-func appendCell(dst []byte, s, delim string, alone bool) []byte {
+func (d *dialect) appendCell(dst []byte, s string, alone bool) []byte {
 	if s == "" {
-		if alone {
+		if alone || d.all {
 			dst = append(dst, '"', '"')
 		}
 		return dst
 	}
-	if plain(s, delim) {
+	if !d.all && plain(s, d.delim) {
 		return append(dst, s...)
 	}
 	return appendQuoted(dst, s)

@@ -96,6 +96,9 @@ func (w *Writer) record(b *record.Batch) lines.Append {
 			}
 		}
 		out, err := w.o.Record(dst, rows)
+		if err == nil {
+			return append(out, '\n'), nil
+		}
 		if ps := (record.Problems)(nil); errors.As(err, &ps) {
 			for _, r := range rows {
 				for _, p := range ps {
@@ -104,7 +107,7 @@ func (w *Writer) record(b *record.Batch) lines.Append {
 			}
 			return dst, nil
 		}
-		return append(out, '\n'), err
+		return dst, err
 	}
 }
 

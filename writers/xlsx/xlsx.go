@@ -1,16 +1,20 @@
 // Package xlsx writes rows as an Excel workbook, with typed cells, a bold and frozen header with a filter, and columns
 // as wide as their first values.
 //
-// Rows go straight into the archive, so that memory stays small whatever their number, and no temporary file is
-// needed; all else of the workbook (styles, list of sheets, filters) is excelize's.
+// Rows go straight into the archive, which several goroutines compress, so that memory stays small whatever their
+// number, and no temporary file is needed; all else of the workbook (styles, list of sheets, filters) is excelize's.
 //
 // # Cells
 //
-// Text is text, whatever it looks like: an id, a phone number, "=cmd". Numbers are numbers if Excel can hold them: at
-// most 15 significant digits; longer ones are text, so that no digit is lost. Dates and times are real ones, rounded
-// to milliseconds; a DateTime with a zone is written as UTC in a format that ends with Z, because cells know no zones. Dates before 1900-03-01,
-// which spreadsheets disagree on, are text. Lists are written as in CSV, error cells as text. Characters that XML
-// cannot hold are written in the form _x0001_, as Excel does, and read back as what they were.
+// Text is text, whatever it looks like: an id, a phone number, "=cmd". If it begins like a number or a formula, its
+// cell has the format of text too, so that it stays what it is when somebody edits it. Numbers are numbers if Excel can
+// hold them: at most 15 significant digits; longer ones are text, so that no digit is lost, and so are those of a
+// column that is said to hold ids, phones or other text. Dates and times are real ones, rounded to milliseconds; a
+// DateTime with a zone is written as UTC in a format that ends with Z, because cells know no zones. Dates before
+// 1900-03-01, which spreadsheets disagree on, are text. Lists are written as in CSV, error cells as text. Characters
+// that XML cannot hold are written in the form _x0001_, as Excel does, and read back as what they were.
+//
+// A text of more than 32,767 characters can be kept elsewhere: see [Options.Long].
 package xlsx
 
 import (
@@ -25,7 +29,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/xuri/excelize/v2"
 
 	"github.com/crmetl/crmetl/record"
@@ -47,6 +50,22 @@ type Options struct {
 	Sheet string
 	// Header names the columns; nil takes that of the first batch.
 	Header *record.Header
+	// Types say what the columns hold, in the schema's words; "" or missing: nothing. Numbers in a column of ids,
+	// phones or any other text are written as text.
+	Types []string
+	// Long keeps a text that no cell can hold and returns the name of the file that has it; the cell then has the
+	// text's beginning and says so. nil: rows with such a text are rejected.
+	Long func(LongText) (file string, err error)
+	// Warn is told at Commit what a person should know; nil: nobody.
+	Warn func(string)
+}
+
+// LongText is a text that no cell can hold, and where its beginning stands.
+type LongText struct {
+	Sheet, Cell string // as in Sheet1, B7
+	Row         int64  // the row's number in its source
+	Column      string // its name, or its letters
+	Text        string
 }
 
 // Writer writes a workbook. It implements the sink of a pipeline, for one goroutine. The workbook is streamed: its
@@ -59,18 +78,23 @@ type Writer struct {
 	buf  []byte    // of XML that is not in xml yet
 	book *excelize.File
 
-	styles  styles
-	sheets  []string // names of the sheets so far
-	row     int      // last row of the sheet
-	size    int64    // of the sheet's XML so far
-	limit   int      // rows of a sheet
-	widths  []int
-	letters []string // of the columns
-	done    bool
+	styles    styles
+	textStyle string   // the attribute of a cell with the format of text
+	sheets    []string // names of the sheets so far
+	row       int      // last row of the sheet
+	digits    []byte   // its number
+	size      int64    // of the sheet's XML so far
+	limit     int      // rows of a sheet
+	widths    []int
+	starts    []string // how a cell begins, up to the row's number, by column
+	done      bool
+
+	longs               int64  // texts that no cell can hold
+	firstLong, longFile string // where the first of them is
 }
 
 // styles are the cell formats by what they are for.
-type styles struct{ header, date, dateTime, dateTimeMs, utc, utcMs, clock, clockMs, elapsed, elapsedMs int }
+type styles struct{ header, text, date, dateTime, dateTimeMs, utc, utcMs, clock, clockMs, elapsed, elapsedMs int }
 
 // New returns a writer whose workbook goes to w.
 func New(w io.Writer, o Options) (*Writer, error) {
@@ -79,7 +103,7 @@ func New(w io.Writer, o Options) (*Writer, error) {
 		return nil, errors.Join(err, x.book.Close())
 	}
 	x.zip = zip.NewWriter(x.out)
-	x.zip.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, 5) })
+	x.zip.RegisterCompressor(zip.Deflate, newDeflater)
 	if o.Header != nil && o.Header.Len() > maxColumns {
 		return nil, fmt.Errorf("the workbook would need %d columns, and a sheet has %d; choose fewer with --columns", o.Header.Len(), maxColumns)
 	}
@@ -92,6 +116,7 @@ func (x *Writer) addStyles() error {
 		format string
 	}
 	for _, s := range []want{
+		{&x.styles.text, "@"},
 		{&x.styles.date, "yyyy-mm-dd"},
 		{&x.styles.dateTime, "yyyy-mm-dd hh:mm:ss"},
 		{&x.styles.dateTimeMs, "yyyy-mm-dd hh:mm:ss.000"},
@@ -113,13 +138,15 @@ func (x *Writer) addStyles() error {
 		return fmt.Errorf("format of the header: %w", err)
 	}
 	x.styles.header = id
+	x.textStyle = fmt.Sprintf(` s="%d"`, x.styles.text)
 	return nil
 }
 
 // Apply has nothing to prepare: a cell's place is known only when the rows before it are written.
 func (x *Writer) Apply(*record.Batch) error { return nil }
 
-// Write writes the open rows of the batch. A row with a cell that is too long for Excel is rejected.
+// Write writes the open rows of the batch. A row with a text that is too long for Excel is rejected, unless there is
+// another place for it.
 func (x *Writer) Write(ctx context.Context, b *record.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -146,8 +173,8 @@ func (x *Writer) Write(ctx context.Context, b *record.Batch) error {
 				return err
 			}
 		}
-		if x.append(row) {
-			row.Accept("written", "")
+		if err := x.append(row); err != nil {
+			return err
 		}
 		if len(x.buf) >= 64<<10 {
 			if err := x.flush(); err != nil {
@@ -155,7 +182,15 @@ func (x *Writer) Write(ctx context.Context, b *record.Batch) error {
 			}
 		}
 	}
-	return x.flush()
+	if err := x.flush(); err != nil {
+		return err
+	}
+	for i := range b.Rows {
+		if b.Rows[i].Fate.Open() {
+			b.Rows[i].Accept("written", "")
+		}
+	}
+	return nil
 }
 
 // measure finds how wide the columns are to be, from the header and the first rows.
@@ -206,7 +241,11 @@ func (x *Writer) begin() error {
 	if n := x.o.Header.Len(); n > 0 {
 		x.buf = append(x.buf, `><pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews><cols>`...)
 		for i, w := range x.widths {
-			x.buf = fmt.Appendf(x.buf, `<col min="%d" max="%d" width="%d" customWidth="1"/>`, i+1, i+1, w)
+			x.buf = fmt.Appendf(x.buf, `<col min="%d" max="%d" width="%d"`, i+1, i+1, w)
+			if x.isText(i) {
+				x.buf = append(x.buf, strings.Replace(x.textStyle, " s=", " style=", 1)...) // for what is typed there later
+			}
+			x.buf = append(x.buf, ` customWidth="1"/>`...)
 		}
 		x.buf = append(x.buf, `</cols><sheetData>`...)
 		return x.header(n)
@@ -218,13 +257,15 @@ func (x *Writer) begin() error {
 // header writes the names of the columns.
 func (x *Writer) header(n int) error {
 	x.row++
+	x.digits = append(x.digits[:0], '1')
 	x.buf = append(x.buf, `<row r="1">`...)
 	for i := range n {
 		name := x.o.Header.Name(i)
 		if tooLong(name) {
 			return fmt.Errorf("the name of column %s is longer than the %d characters that a cell can hold", record.ColumnName(i), maxText)
 		}
-		x.buf = append(x.cell(i), ` s="`...)
+		x.cell(i)
+		x.buf = append(x.buf, ` s="`...)
 		x.buf = strconv.AppendInt(x.buf, int64(x.styles.header), 10)
 		x.buf = append(appendText(append(x.buf, '"'), name), `</c>`...)
 	}
@@ -244,6 +285,11 @@ func (x *Writer) end() error {
 				return fmt.Errorf("filter of sheet %q: %w", name, err)
 			}
 		}
+	}
+	if n := x.o.Header.Len(); n > 0 && x.row > 1 {
+		// No green corners on ids and phones.
+		x.buf = append(append(x.buf, `<ignoredErrors><ignoredError sqref="A2:`...), record.ColumnName(n-1)...)
+		x.buf = append(strconv.AppendInt(x.buf, int64(x.row), 10), `" numberStoredAsText="1"/></ignoredErrors>`...)
 	}
 	x.buf = append(x.buf, `</worksheet>`...)
 	return x.flush()
@@ -282,7 +328,24 @@ func (x *Writer) Commit(ctx context.Context) error {
 	if err := x.book.Write(io.Discard); err != nil {
 		return err
 	}
-	return x.out.err // excelize does not return all errors
+	if x.out.err != nil { // excelize does not return all errors
+		return x.out.err
+	}
+	x.warn()
+	return nil
+}
+
+// warn says what is not as a person would expect it.
+func (x *Writer) warn() {
+	if x.o.Warn == nil {
+		return
+	}
+	if x.longs > 0 {
+		x.o.Warn(fmt.Sprintf("texts that are longer than the %d characters of a cell: %d (the first: %s); the workbook has their beginnings, %s has them whole", maxText, x.longs, x.firstLong, x.longFile))
+	}
+	if n := len(x.sheets); n > 1 {
+		x.o.Warn(fmt.Sprintf("one sheet can't hold all rows: they go on, on the sheets %q to %q", x.sheets[1], x.sheets[n-1]))
+	}
 }
 
 // Close frees what the writer holds. Without Commit before, the workbook is incomplete and of no use.

@@ -315,6 +315,51 @@ func TestLooks(t *testing.T) {
 	}
 }
 
+// TestTypes has numbers in columns of ids and texts, which stay texts, also when somebody edits them.
+func TestTypes(t *testing.T) {
+	h := record.LooseHeader([]string{"id", "phone", "score", "any", "text"})
+	num := record.NumberOf
+	path := write(t, Options{Header: h, Types: []string{"id", "phone", "integer", ""}}, 0, batch(h, []record.Value{num("12"), num("971501234567"), num("7"), num("8"), record.TextOf("=1")}))
+	_, rows := read(t, path, reader.Options{})
+	text := record.TextOf
+	if diff := cmp.Diff([][]record.Value{{text("12"), text("971501234567"), num("7"), num("8"), text("=1")}}, rows, sameValue); diff != "" {
+		t.Error(diff)
+	}
+	f, err := excelize.OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	for cell, want := range map[string]string{"A2": "@", "B2": "@", "C2": "", "D2": "", "E2": "@"} {
+		id, err := f.GetCellStyle("Sheet1", cell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.GetStyle(id)
+		got := ""
+		if err == nil && (s.NumFmt == 49 || s.CustomNumFmt != nil) {
+			got = "@"
+		}
+		if got != want {
+			t.Errorf("the format of %s is %q, want %q", cell, got, want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	h := header(1)
+	b := batch(h)
+	for range 5 {
+		row := b.Add()
+		row.Values = []record.Value{record.TextOf("x")}
+	}
+	var said []string
+	write(t, Options{Header: h, Warn: func(s string) { said = append(said, s) }}, 3, b)
+	if diff := cmp.Diff([]string{`one sheet can't hold all rows: they go on, on the sheets "Sheet1 (2)" to "Sheet1 (3)"`}, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestNoRows(t *testing.T) {
 	h := header(3)
 	names, rows := read(t, write(t, Options{Header: h}, 0), reader.Options{})

@@ -21,9 +21,12 @@ import (
 type Encoding struct {
 	Name  string   // utf-8, utf-16le, windows-1252, …
 	Notes []string // how it is known
-	mark  int      // bytes of the byte order mark
-	units int      // bytes of a code unit of UTF-16 and UTF-32, otherwise 0
-	big   bool     // big-endian
+	// Guessed says that nothing but what the text looks like tells the encoding: the user must hear of it.
+	Guessed bool
+
+	mark  int  // bytes of the byte order mark
+	units int  // bytes of a code unit of UTF-16 and UTF-32, otherwise 0
+	big   bool // big-endian
 	dec   encoding.Encoding
 }
 
@@ -39,8 +42,9 @@ var marks = []struct {
 }
 
 // Detect says how a file that begins with head is to be read. told is the encoding that the user named, or "". A byte
-// order mark has the last word. Without any hint the text must be UTF-8: an error tells the place that is not.
-// whole means that head is all of the file.
+// order mark has the last word. Without any hint it is UTF-8 if all of head is, otherwise the encoding whose reading is
+// sure (see Scan.Resolve); an error tells the place that is not UTF-8 and the readings to choose from. whole means that
+// head is all of the file.
 func Detect(head []byte, whole bool, told string) (Encoding, error) {
 	want, err := byName(told)
 	if err != nil {
@@ -76,10 +80,21 @@ func Detect(head []byte, whole bool, told string) (Encoding, error) {
 	if at < 0 {
 		return want, nil
 	}
-	if bytes.IndexByte(head, 0) >= 0 && told == "" {
-		return Encoding{}, errors.New("this is no text: there are NUL bytes in it, and bytes of no encoding that can be told; export the table as CSV or XLSX")
+	if told == "" {
+		return resolveHead(head, whole)
 	}
 	return Encoding{}, NotUTF8(head, at, 0, 1)
+}
+
+// Marked reports whether the beginning of a text tells its encoding: by a byte order mark, or by where NUL bytes are.
+func Marked(head []byte) bool {
+	for _, m := range marks {
+		if bytes.HasPrefix(head, []byte(m.bytes)) {
+			return true
+		}
+	}
+	_, ok := byPattern(head)
+	return ok
 }
 
 // isBare reports whether the name of a UTF leaves the byte order open.
@@ -87,6 +102,14 @@ func isBare(name string) bool { k := fold(name); return k == "utf16" || k == "ut
 
 func fold(name string) string {
 	return strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(strings.TrimSpace(name)))
+}
+
+// aliases are names of encodings that people use and the registries do not know.
+var aliases = map[string]string{
+	"macroman": "macintosh", "mac": "macintosh", "maccyrillic": "x-mac-cyrillic", "sjis": "shift_jis", "shiftjis": "shift_jis", "cp932": "shift_jis", "ms932": "shift_jis",
+	"cp936": "gbk", "cp949": "euc-kr", "uhc": "euc-kr", "euckr": "euc-kr", "cp950": "big5", "eucjp": "euc-jp", "ansi": "windows-1252", "win1250": "windows-1250",
+	"win1251": "windows-1251", "win1252": "windows-1252", "win1256": "windows-1256", "windows1250": "windows-1250", "windows1251": "windows-1251",
+	"windows1252": "windows-1252", "windows1253": "windows-1253", "windows1254": "windows-1254", "windows1255": "windows-1255", "windows1256": "windows-1256",
 }
 
 // byName finds an encoding by its name, UTF-8 if there is none.
@@ -102,6 +125,9 @@ func byName(name string) (Encoding, error) {
 		return Encoding{Name: "utf-32le", units: 4}, nil
 	case "utf32be":
 		return Encoding{Name: "utf-32be", units: 4, big: true}, nil
+	}
+	if other := aliases[fold(name)]; other != "" {
+		name = other
 	}
 	unknown := fmt.Errorf("there is no encoding %q; use a name such as utf-8, utf-16le, windows-1252, windows-1251, iso-8859-15, shift_jis, gb18030, big5", name)
 	if e, err := htmlindex.Get(name); err == nil {
@@ -154,7 +180,7 @@ func pattern(name string, units int, big bool) Encoding {
 // Invalid returns the place of the first byte that is not UTF-8, or -1. Without whole, a character that the end cuts
 // is passed over.
 func Invalid(b []byte, whole bool) int {
-	if utf8.Valid(b) {
+	if Valid(b) {
 		return -1
 	}
 	for i := 0; i < len(b); {

@@ -77,7 +77,25 @@ func Create(path string) (*File, error) {
 		return nil, fmt.Errorf("%s: %w", path, plain(err))
 	}
 	w.temp = w.f.Name()
-	return w, w.start(w.f)
+	return w, w.start(&early{f: w.f})
+}
+
+// earlyEvery is how many bytes are handed to the disk at once while more are being made.
+const earlyEvery = 8 << 20
+
+// early writes to a new file and has what is written brought to the disk meanwhile.
+type early struct {
+	f             *os.File
+	written, told int64
+}
+
+func (e *early) Write(p []byte) (int, error) {
+	n, err := e.f.Write(p)
+	if e.written += int64(n); e.written-e.told >= earlyEvery {
+		writeEarly(e.f, e.told, e.written-e.told)
+		e.told = e.written
+	}
+	return n, err
 }
 
 // Stream wraps a writer that is neither created nor closed here: standard output. name is for messages.

@@ -1,0 +1,49 @@
+package record
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzAppendString holds what is appended against encoding/json: the same text comes back, and the slow and the quick
+// way agree.
+func FuzzAppendString(f *testing.F) {
+	for _, s := range []string{"", "a", "12345678", "Zoë Müller", "say \"hi\"", "a\\b", "line\nbreak", "\x00", "\x7f", "\x1f ", " ", "東京", "\xff", "1234567\"", "1234567é\n", strings.Repeat("long text, ", 9)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := AppendString([]byte("x"), s)
+		if slow := string(append(appendEscaped([]byte("x\""), s), '"')); string(got) != slow {
+			t.Fatalf("%q: %s, the slow way %s", s, got, slow)
+		}
+		var back string
+		if err := json.Unmarshal(got[1:], &back); err != nil {
+			t.Fatalf("%q: %s: %v", s, got, err)
+		}
+		var want string
+		for _, r := range s {
+			want += string(r) // a byte that is not UTF-8 comes as U+FFFD
+		}
+		if back != want {
+			t.Fatalf("%q came back as %q", s, back)
+		}
+	})
+}
+
+// TestLooks asks for every byte at every place of a word and of what is left over.
+func TestLooks(t *testing.T) {
+	for n := 1; n <= 17; n++ {
+		for at := range n {
+			for c := range 256 {
+				b := []byte(strings.Repeat("a", n))
+				b[at] = byte(c)
+				special, wide := looks(string(b))
+				if want := c < ' ' || c == '"' || c == '\\'; special != want || wide != (c >= utf8.RuneSelf) {
+					t.Fatalf("byte %#x at %d of %d: special %v, wide %v", c, at, n, special, wide)
+				}
+			}
+		}
+	}
+}
