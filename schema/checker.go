@@ -443,20 +443,6 @@ func (c *Checker) judge(row *record.Row, k *check, col int) (bad bool, err error
 	return found != nil, nil
 }
 
-// present tells which of the values that the rule is about are there, a bit for each, the field's own the lowest. Of
-// rules that ask for no more, validator's verdict and its message hang on nothing else.
-func (k *check) present(v record.Value, row []record.Value) (bits uint64) {
-	if filled(v) {
-		bits = 1
-	}
-	for i, o := range k.refs {
-		if filled(at(row, o.col)) {
-			bits |= 2 << i
-		}
-	}
-	return bits
-}
-
 func (c *Checker) reject(row *record.Row, field string, col int, rule, message string) {
 	p := record.Problem{Field: field, Rule: rule, Message: message}
 	if col >= 0 && col < len(c.Columns) {

@@ -146,6 +146,7 @@ type ExportInfo struct {
 	Sorts   []string `json:"sorts,omitempty"`   // --sort FIELD
 	Expand  bool     `json:"expand,omitempty"`  // --expand asks for related records in full
 	Since   string   `json:"since,omitempty"`   // the field that --since compares, "" if the object has none
+	Shape   string   `json:"shape,omitempty"`   // what a list of points is on a map: line or polygon
 	Doc     string   `json:"doc,omitempty"`     // what the export can't cover
 }
 

@@ -20,6 +20,8 @@ type convertFlags struct {
 	mapFlags
 	to, rejected          string
 	toFormat, toDelimiter string
+	toQuote, toLineEnd    string
+	toShape               string
 	bom                   bool
 	limit, skip           int64
 	workers               int
@@ -44,7 +46,10 @@ checked as for an import, and written as the vendor's records (JSON Lines: the p
 	f.mapFlags.register(fs)
 	fs.StringVar(&f.to, "to", "", "map and check the rows for this `TARGET`")
 	fs.StringVar(&f.rejected, "rejected", "", "write refused rows to this `FILE` (default: OUT.rejected.csv)")
-	fs.StringVar(&f.toFormat, "to-format", "", "the format of OUT: csv, tsv, xlsx or jsonl (default: by its name)")
+	fs.StringVar(&f.toFormat, "to-format", "", "the format of OUT: csv, tsv, xlsx, jsonl, parquet or geojson (default: by its name)")
+	fs.StringVar(&f.toQuote, "to-quote", "", "which cells of a CSV OUT stand in quotes: minimal or all (default: minimal)")
+	fs.StringVar(&f.toLineEnd, "to-line-end", "", "how lines of a CSV OUT end: lf or crlf (default: lf)")
+	fs.StringVar(&f.toShape, "to-shape", "", "what a list of points is in a GeoJSON OUT: line or polygon (default: line)")
 	fs.StringVar(&f.toDelimiter, "to-delimiter", "", "the `CHARACTER` between cells of a CSV OUT (default: comma)")
 	fs.BoolVar(&f.bom, "bom", false, "begin a CSV OUT with a byte order mark, for Excel")
 	fs.Int64Var(&f.limit, "limit", 0, "convert `N` rows at most")
@@ -99,11 +104,15 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	if err != nil {
 		return errors.Join(usage(err), r.Close())
 	}
-	wo := writers.Options{Format: f.toFormat, Delimiter: f.toDelimiter, BOM: f.bom, Header: r.Header(), Stdout: a.stdout}
+	wo := writers.Options{
+		Format: f.toFormat, Delimiter: f.toDelimiter, Quote: f.toQuote, LineEnd: f.toLineEnd, BOM: f.bom, Shape: f.toShape,
+		Header: r.Header(), Stdout: a.stdout, Warn: func(s string) { a.warn("%s", s) },
+	}
 	var steps []pipeline.Step
 	if re != nil {
 		steps = re.steps
 		wo.Header = re.program.Header()
+		wo.Types = typesOf(re.target.object, wo.Header.Names())
 		if o.Group = groupingOf(s, re); o.Group != nil {
 			o.BatchSize = 1
 		}

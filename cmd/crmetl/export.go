@@ -30,7 +30,8 @@ type exportFlags struct {
 	mapping, columns, sort, since, id string
 	format, delimiter, runDir         string
 	filters, search                   []string
-	expand, raw, rawCells             bool
+	quote, lineEnd                    string
+	expand, raw, rawCells, bom        bool
 	rate                              float64
 }
 
@@ -56,7 +57,10 @@ off is an error.`,
 	fs.StringArrayVar(&f.search, "search", nil, "only what the vendor finds for this `TERM` (repeatable where the vendor has no list)")
 	fs.StringVar(&f.since, "since", "", "only what changed since this `DATE`, or since the last export (last)")
 	fs.StringVar(&f.id, "id", "", "only the record with this `ID`")
-	fs.StringVar(&f.format, "format", "", "the file's format: csv, tsv, xlsx or jsonl (default: by its name)")
+	fs.StringVar(&f.format, "format", "", "the file's format: csv, tsv, xlsx, jsonl, parquet or geojson (default: by its name)")
+	fs.StringVar(&f.quote, "quote", "", "which cells of a CSV file stand in quotes: minimal or all (default: minimal)")
+	fs.StringVar(&f.lineEnd, "line-end", "", "how lines of a CSV file end: lf or crlf (default: lf)")
+	fs.BoolVar(&f.bom, "bom", false, "begin a CSV file with a byte order mark, for Excel")
 	fs.StringVar(&f.delimiter, "delimiter", "", "the `CHARACTER` between cells of a CSV file (default: comma)")
 	fs.BoolVar(&f.raw, "raw", false, "write the vendor's own JSON, a record a line")
 	fs.BoolVar(&f.rawCells, "raw-cells", false, "leave CSV cells that a spreadsheet would run as formulas as they are (default: an apostrophe goes before them, which import takes away)")
@@ -217,6 +221,7 @@ func (a *app) export(ctx context.Context, targetName, file string, f *exportFlag
 // exportSteps builds what stands between the vendor's list and the file.
 func (a *app) exportSteps(from *record.Header, t *target, file string, f *exportFlags) ([]pipeline.Step, writers.Writer, error) {
 	var steps []pipeline.Step
+	var behind []string // the fields of the columns, if those have names of their own
 	header := from
 	if f.raw && (f.mapping != "" || f.columns != "") {
 		return nil, nil, usagef("--raw writes the vendor's own JSON: --mapping and --columns do not go with it")
@@ -237,13 +242,32 @@ func (a *app) exportSteps(from *record.Header, t *target, file string, f *export
 		if err != nil {
 			return nil, nil, usage(err)
 		}
-		steps, header = append(steps, p), p.Header()
+		steps, header, behind = append(steps, p), p.Header(), p.Columns()
 	}
-	w, err := writers.Create(file, writers.Options{Format: f.format, Delimiter: f.delimiter, Raw: f.raw, Guard: !f.rawCells, Header: header, Sheet: t.object.Name, Stdout: a.stdout})
+	fields := header.Names()
+	if len(steps) > 0 {
+		fields = behind
+	}
+	w, err := writers.Create(file, writers.Options{
+		Format: f.format, Delimiter: f.delimiter, Quote: f.quote, LineEnd: f.lineEnd, BOM: f.bom, Guard: !f.rawCells, Raw: f.raw,
+		Header: header, Types: typesOf(t.object, fields), Sheet: t.object.Name, Shape: t.object.Export.Shape,
+		Stdout: a.stdout, Warn: func(s string) { a.warn("%s", s) },
+	})
 	if err != nil {
 		return nil, nil, usage(err)
 	}
 	return append(steps, w), w, nil
+}
+
+// typesOf are the types of fields, in the schema's words; "" of what the object does not know.
+func typesOf(o *schema.Object, fields []string) []string {
+	types := make([]string, len(fields))
+	for i, name := range fields {
+		if f, ok := o.Field(name); ok {
+			types[i] = string(f.Type)
+		}
+	}
+	return types
 }
 
 // exporting is an export on its way.

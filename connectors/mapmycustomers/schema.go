@@ -174,7 +174,7 @@ func routesObject() schema.Object {
 func territoriesObject() schema.Object {
 	return schema.Object{
 		Name: territories, Title: "Territories", Doc: "Territories; the vendor offers them for reading only.",
-		Export: schema.ExportInfo{All: true, Since: "updatedAt"},
+		Export: schema.ExportInfo{All: true, Since: "updatedAt", Shape: "polygon"},
 		Fields: []schema.Field{
 			{Name: "id", Type: schema.ID, ReadOnly: true, Doc: "the territory's id", Source: srcTerr, Example: "h8e44x3Ope"},
 			{Name: "name", Type: schema.Text, ReadOnly: true, Doc: "the territory's name", Source: srcTerr, Example: "Southern Track"},

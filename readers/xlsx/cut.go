@@ -11,7 +11,8 @@ import (
 
 const (
 	maxWindow = 144 << 10 // bytes of XML that a cutter looks at; a chunk is at least 8/9 of it, unless the sheet ends
-	maxRecord = 16 << 20  // one row, or one shared string, as XML
+	maxRecord = 4 << 20   // one tag or text of any part, or one shared string, as XML
+	maxRowXML = 2 << 20   // one row as XML: a dozen of them may be on their way at once
 	maxRow    = 1 << 20   // the last row of a sheet: 1,048,576
 	maxColumn = 1 << 14   // its last column, XFD, as a count
 )
@@ -75,6 +76,9 @@ func newCutter(r io.Reader, size int, root, box, record string, see func(*scanne
 		c.begin, c.end = []byte("<"+prefix+record), []byte("</"+prefix+box)
 		c.rareBegin, c.rareEnd = rarest(c.begin), rarest(c.end)
 		c.closing = c.sc.empty
+		if box != root {
+			c.sc.max = max(maxRowXML, cap(c.sc.data))
+		}
 		return c, nil
 	}
 }
