@@ -324,6 +324,19 @@ func TestOptional(t *testing.T) {
 	}
 }
 
+// TestSourceOfWorkbooks reads what a mapping says of a workbook's rows and cells.
+func TestSourceOfWorkbooks(t *testing.T) {
+	m := mustParse(t, "source: {header_row: 2-3, skip_hidden: true, fill_merged: true}\nfields: {a: b}")
+	if got := m.Source; got.HeaderRow != "2-3" || !got.SkipHidden || !got.FillMerged {
+		t.Errorf("%+v", got)
+	}
+	for _, bad := range []string{"source: {header_row: 3-2}", "source: {header_row: 2-}", "source: {skip_hidden: maybe}"} {
+		if _, err := Parse("m.yaml", []byte("version: 1\n"+bad+"\nfields: {a: b}\n")); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
 // TestSoftDefaults keeps defaults out of the rows of an update, where the vendor's record is read first.
 func TestSoftDefaults(t *testing.T) {
 	obj := &schema.Object{Name: "leads", Modes: []schema.Mode{schema.Create, schema.Update}, SoftDefaults: true, Fields: []schema.Field{

@@ -94,11 +94,14 @@ type Source struct {
 	Encoding  string
 	Delimiter string // one character
 	Sheet     string // a name or a number
-	HeaderRow string // a number from 1, or "none"
+	HeaderRow string // a number from 1, a run of rows such as 2-3, or "none"
 	Range     string // A1:K900
 	Quote     string // one character, or "none"
 	Escape    string // one character, or "none"
 	Comment   string // what lines begin with that are passed over, or "none"
+
+	SkipHidden bool // leave out a workbook's hidden rows
+	FillMerged bool // give every cell that a merged cell covers its value
 }
 
 // place is a position in the mapping file, both from 1; zero if there is none.

@@ -18,7 +18,7 @@ import (
 var (
 	topKeys     = []string{"version", "target", "mode", "source", "fields", "skip_when", "group_by", "blank", "tests", "columns"}
 	entryKeys   = []string{"column", "value", "expr", "apply", "map", "otherwise", "default", "blank", "optional"}
-	sourceKeys  = []string{"format", "encoding", "delimiter", "sheet", "header_row", "range", "quote", "escape", "comment"}
+	sourceKeys  = []string{"format", "encoding", "delimiter", "sheet", "header_row", "range", "quote", "escape", "comment", "skip_hidden", "fill_merged"}
 	testKeys    = []string{"row", "want", "reject", "skip"}
 	sourceKinds = []string{"csv", "tsv", "xlsx", "jsonl"}
 	allModes    = []string{string(schema.Create), string(schema.Update), string(schema.Upsert), string(schema.Delete), string(schema.Patch), string(schema.Send), string(schema.Add), string(schema.Replace)}
@@ -155,12 +155,24 @@ func (p *parse) source(n *node) Source {
 			*x.to, _ = p.text(k, x.key)
 		}
 	}
+	if k := keys["skip_hidden"]; k != nil {
+		s.SkipHidden = p.choice(k, "skip_hidden", []string{"true", "false"}) == "true"
+	}
+	if k := keys["fill_merged"]; k != nil {
+		s.FillMerged = p.choice(k, "fill_merged", []string{"true", "false"}) == "true"
+	}
 	if k := keys["format"]; k != nil {
 		s.Format = p.choice(k, "format", sourceKinds)
 	}
 	if k := keys["header_row"]; k != nil && k.kind == scalar && s.HeaderRow != "none" {
-		if v, err := strconv.Atoi(s.HeaderRow); err != nil || v < 1 {
-			p.add(k.at, "", "header_row is %s; it is a row number from 1, or none", show(s.HeaderRow))
+		first, last, run := strings.Cut(s.HeaderRow, "-")
+		from, err := strconv.Atoi(first)
+		to, err2 := from, error(nil)
+		if run {
+			to, err2 = strconv.Atoi(last)
+		}
+		if err != nil || err2 != nil || from < 1 || to < from {
+			p.add(k.at, "", "header_row is %s; it is a row number from 1, a run of rows such as 2-3, or none", show(s.HeaderRow))
 		}
 	}
 	for _, x := range []struct{ key, value string }{{"quote", s.Quote}, {"escape", s.Escape}} {

@@ -7,6 +7,10 @@ import (
 	"github.com/crmetl/crmetl/record"
 )
 
+// maxKeptChunk is how many bytes a chunk keeps for its next use: one very long record must not hold on to memory that no
+// other needs.
+const maxKeptChunk = 1 << 20
+
 // pool keeps what waits for its next use. What came last goes first: it is still in the processor's caches, and what is
 // not needed is never touched.
 type pool[T any] struct {

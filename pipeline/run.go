@@ -122,7 +122,7 @@ func (r *run) stopped() bool {
 
 func (r *run) flow(ctx context.Context) error {
 	pieces, decode := make(chan *piece, 2*r.o.Workers), make(chan *piece)
-	loads, write := make(chan *load, 2*r.o.Writers), make(chan *load)
+	loads, write := make(chan *load, max(r.o.Writers, 2)), make(chan *load)
 	var g errgroup.Group // no shared context: an error lets calls in flight finish
 	g.Go(func() error {
 		defer close(pieces)
@@ -199,6 +199,9 @@ func (r *run) decode(p *piece) error {
 	broken := r.src.Decode(p.chunk, p.batch)
 	p.batch.Cursor = p.chunk.Cursor
 	p.chunk.Extra = nil
+	if cap(p.chunk.Data) > maxKeptChunk {
+		p.chunk.Data = nil
+	}
 	r.chunks.put(p.chunk)
 	p.chunk = nil
 	for _, s := range r.steps {

@@ -202,13 +202,23 @@ type Batch struct {
 // cellBlock is how many cells a batch allocates at once.
 const cellBlock = 4096
 
-// maxKept bounds the cells that an empty batch keeps for its next use: one batch of very wide rows must not hold on to
-// memory that no other needs.
-const maxKept = 64 << 10
+// Bounds of what an empty batch keeps for its next use: one batch of very long rows must not hold on to memory that no
+// other needs.
+const (
+	maxKept    = 64 << 10 // cells
+	maxKeptRow = 8 << 10  // rows
+	maxKeptOut = 1 << 20  // bytes
+)
 
 // Reset empties the batch for reuse. Rows and cells handed out before must not be used any more.
 func (b *Batch) Reset() {
 	clear(b.Rows)
+	if cap(b.Rows) > maxKeptRow {
+		b.Rows = nil
+	}
+	if cap(b.Out) > maxKeptOut {
+		b.Out = nil
+	}
 	kept := 0
 	for i, block := range b.blocks {
 		if kept += len(block); kept > maxKept && i > 0 {

@@ -26,6 +26,7 @@ type readFlags struct {
 	format, delimiter, encoding string
 	sheet, headerRow, cells     string
 	quote, escape, comment      string
+	skipHidden, fillMerged      bool
 }
 
 func (f *readFlags) register(fs *pflag.FlagSet) {
@@ -36,7 +37,9 @@ func (f *readFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.escape, "escape", "", "the `CHARACTER` before a quote that is part of a quoted cell, or none: it is doubled (default: found out)")
 	fs.StringVar(&f.comment, "comment", "", "lines of a text file that begin with this `TEXT` are left out, or none (default: found out)")
 	fs.StringVar(&f.sheet, "sheet", "", "the workbook's sheet, by `NAME` or number (default: the first)")
-	fs.StringVar(&f.headerRow, "header-row", "", "the `ROW` that holds the column names, or none")
+	fs.StringVar(&f.headerRow, "header-row", "", "the `ROW` that holds the column names, or none; of a workbook also a run of rows, 2-3")
+	fs.BoolVar(&f.skipHidden, "skip-hidden", false, "leave out the workbook's hidden rows")
+	fs.BoolVar(&f.fillMerged, "fill-merged", false, "give every cell that a merged cell of the workbook covers its value")
 	fs.StringVar(&f.cells, "range", "", "the `CELLS` of the sheet to read, as in A1:K900")
 }
 
@@ -50,6 +53,7 @@ func (f *readFlags) from(m *mappings.Mapping) {
 			*x.flag = x.kept
 		}
 	}
+	f.skipHidden, f.fillMerged = f.skipHidden || m.Source.SkipHidden, f.fillMerged || m.Source.FillMerged
 }
 
 // load reads the mapping that the flags name, nil if they name none.
@@ -66,7 +70,7 @@ func (f *mapFlags) load() (*mappings.Mapping, []byte, error) {
 }
 
 func (f *readFlags) options(loose bool) readers.Options {
-	return readers.Options{Format: f.format, Delimiter: f.delimiter, Encoding: f.encoding, Sheet: f.sheet, HeaderRow: f.headerRow, Range: f.cells, Loose: loose, Quote: f.quote, Escape: f.escape, Comment: f.comment}
+	return readers.Options{Format: f.format, Delimiter: f.delimiter, Encoding: f.encoding, Sheet: f.sheet, HeaderRow: f.headerRow, Range: f.cells, Loose: loose, Quote: f.quote, Escape: f.escape, Comment: f.comment, SkipHidden: f.skipHidden, FillMerged: f.fillMerged}
 }
 
 // mapFlags say how rows become records.
@@ -192,6 +196,9 @@ func (s *source) fits(format string) error {
 		if x.value != "" && workbook != (x.only == "xlsx") {
 			return usagef("--%s means nothing for a %s file", x.flag, format)
 		}
+	}
+	if format != "xlsx" && (o.SkipHidden || o.FillMerged) {
+		return usagef("--skip-hidden and --fill-merged mean nothing for a %s file", format)
 	}
 	return nil
 }

@@ -16,8 +16,9 @@ type reading struct {
 	above   int // records before that one
 	faults  int // records with text after a closing quote, or an unclosed quote
 	quoted  int // cells in quotes
-	needed  int // those of them that hold a delimiter, a line end or a quote
-	bare    int // cells outside of quotes that begin and end with the other quote, or begin with a blank and a quote
+	needed  int // those of them that hold a delimiter, a line end or an escaped quote
+	bare    int // cells outside of quotes that begin and end with the other quote
+	late    int // cells that begin with a blank and a quote
 	cells   int // all cells
 	typed   int // those that are one plain thing: a number, a date, an address, a word, or nothing
 }
@@ -41,6 +42,7 @@ func readAs(s sample, d dialect) reading {
 	r := reading{dialect: d}
 	var cells []span
 	var widths []int
+	gap, gaps := false, map[int]bool{} // blank lines, and the records below them
 	counts := map[int]int{}
 	for pos := 0; pos < len(s.head); {
 		got := d.record(s.head, pos, s.whole, &cells)
@@ -52,12 +54,17 @@ func readAs(s sample, d dialect) reading {
 		}
 		pos = got.end
 		if got.kind == blank {
+			gap = true
 			continue
 		}
 		if got.stray >= 0 {
 			r.faults++
 		}
 		r.look(s.head, cells)
+		if gap && len(widths) <= maxTitles {
+			gaps[len(widths)] = true
+		}
+		gap = false
 		widths = append(widths, len(cells))
 		counts[len(cells)]++
 	}
@@ -71,14 +78,15 @@ func readAs(s sample, d dialect) reading {
 		}
 	}
 	r.share = counts[r.usual] * 100 / r.records
-	if above := titles(widths, r.usual); above > 0 && counts[r.usual] >= bodyFor(r.usual, above) {
+	if above := titles(widths, r.usual); above > 0 && counts[r.usual] >= 2 && (r.usual > 2 || gaps[above]) {
 		r.above = above
 		r.share = counts[r.usual] * 100 / (r.records - above)
 	}
 	return r
 }
 
-// titles returns how many records at the beginning are too short for the table: what stands above it.
+// titles returns how many records at the beginning are too short for the table: what stands above it. Above a table of
+// two columns there must be a blank line, too: a name above lines like "Lovelace, Ada" heads the only column.
 func titles(widths []int, usual int) int {
 	for i, n := range widths {
 		if n == usual {
@@ -94,15 +102,6 @@ func titles(widths []int, usual int) int {
 // maxTitles is how many lines may stand above a table.
 const maxTitles = 30
 
-// bodyFor returns how many records a table must have for shorter lines above it to be no part of it: the fewer its
-// columns, the more.
-func bodyFor(usual, above int) int {
-	if usual == 2 {
-		return max(4, 2*above)
-	}
-	return 2
-}
-
 // look counts what cells look like.
 func (r *reading) look(buf []byte, cells []span) {
 	for _, c := range cells {
@@ -110,7 +109,7 @@ func (r *reading) look(buf []byte, cells []span) {
 		raw := buf[c.from:c.to]
 		if c.from > 0 && r.quote != 0 && buf[c.from-1] == r.quote && c.to < len(buf) && buf[c.to] == r.quote {
 			r.quoted++
-			if c.escaped || bytes.ContainsAny(raw, "\r\n") || bytes.Contains(raw, []byte(r.delim)) {
+			if c.escaped && r.escape != 0 || bytes.ContainsAny(raw, "\r\n") || bytes.Contains(raw, []byte(r.delim)) {
 				r.needed++
 			}
 			r.typed++
@@ -122,7 +121,7 @@ func (r *reading) look(buf []byte, cells []span) {
 		case n >= 2 && (raw[0] == '"' || raw[0] == '\'') && raw[n-1] == raw[0] && raw[0] != r.quote:
 			r.bare++
 		case n >= 1 && raw[0] == r.quote && r.quote != 0:
-			r.bare++
+			r.late++
 		case plainCell(raw):
 			r.typed++
 		}
@@ -207,7 +206,7 @@ func (f *finding) choose(s sample, told string) (reading, error) {
 	for _, c := range candidates {
 		r := under(string(c))
 		all = append(all, r)
-		if r.usual > 1 && r.share >= 60 || r.first > 1 && r.records <= 2 {
+		if r.usual > 1 && r.share >= 60 && (r.first > 1 || r.above > 0) || r.first > 1 && r.records <= 2 {
 			good = append(good, r)
 			if r.share == 100 && r.faults == 0 && r.above == 0 {
 				uniform = append(uniform, r)
@@ -237,6 +236,11 @@ func (f *finding) choose(s sample, told string) (reading, error) {
 	}
 	switch len(inHeader) {
 	case 0:
+		for _, r := range all {
+			if r.usual > 1 && r.share >= 60 && r.records > 3 {
+				return reading{}, fmt.Errorf("the delimiter can't be told for sure: the first line with text is one cell, and %s; if that line is a title, pass --header-row with the header's line; if there is one column, pass a --delimiter that is not in the file, such as tab", r)
+			}
+		}
 		return all[0], nil
 	case 1:
 		return inHeader[0], nil

@@ -89,7 +89,7 @@ func blanks(s sample, d dialect, o Options) []variant {
 		wide := string(c) + " "
 		out = append(out, variant{d, func(s sample, usual reading, fault error, other reading) bool {
 			return other.delim == wide && other.share == 100 && other.faults == 0 && other.quoted > 0 &&
-				(fault != nil || usual.bare > other.bare && usual.usual <= other.usual || usual.share < 100)
+				(fault != nil || usual.late > other.late && usual.usual <= other.usual || usual.share < 100)
 		}, fmt.Sprintf("a blank follows each %s, before quotes, too: it is no part of the cells", shown(string(c)))})
 		out[len(out)-1].delim = wide
 	}
@@ -101,7 +101,7 @@ func cleaner(_ sample, usual reading, fault error, other reading) bool {
 	if other.faults > 0 || other.quoted == 0 {
 		return false
 	}
-	return fault != nil || usual.faults > 0 || usual.share < other.share || other.usual > usual.usual
+	return fault != nil || usual.faults > 0 || usual.share < other.share
 }
 
 // apostrophes says yes where cells stand between single quotes, without doubt: all that open close, no other quotes
@@ -138,16 +138,17 @@ func ruleOfAColumn(s sample, r reading) bool {
 			continue
 		}
 		for i, c := range cells[:min(len(cells), r.usual)] {
-			if c.to > c.from {
-				filled[i]++
+			if c.to == c.from {
+				continue
 			}
+			filled[i]++
 			if c.from > 0 && s.head[c.from-1] == d.quote {
 				quoted[i]++
 			}
 		}
 	}
 	for i := range quoted {
-		if quoted[i] >= 2 && quoted[i]*10 >= filled[i]*9 {
+		if quoted[i] >= 3 && quoted[i]*10 >= filled[i]*9 {
 			return true
 		}
 	}
