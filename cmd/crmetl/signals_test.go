@@ -158,12 +158,15 @@ func TestTwoRunsOnOneTarget(t *testing.T) {
 	b.must("import", b.people(1), "mapmycustomers/customers", "--run-dir", "four")
 }
 
-// TestManyRunsOneFolder makes 200 runs one after another.
+// TestManyRunsOneFolder makes many runs one after another, 200 in the long form (-kills 100 or more).
 func TestManyRunsOneFolder(t *testing.T) {
 	b := signalBench(t, killKind{})
-	runs := 200
-	if testing.Short() {
+	runs := 60
+	switch {
+	case testing.Short():
 		runs = 20
+	case *kills >= 100: // the long form, as of TestKill
+		runs = 200
 	}
 	for i := range runs {
 		writeTable(t, filepath.Join(b.dir, "one.csv"), [][]string{{"name", "company"}, {fmt.Sprintf("Person %d", i), fmt.Sprintf("Company %d", i)}})
