@@ -37,6 +37,10 @@ type Options struct {
 	// are an error that names the columns, and totals below the table, which otherwise are refused rows.
 	Loose bool
 
+	// Hasty tells the encoding of delimited text by its beginning alone, if that is UTF-8, and spares a pass over the file.
+	// Reading ends with an error at a byte that is not UTF-8: whoever asks for this opens the file again without it.
+	Hasty bool
+
 	Quote   string // text files: the character around cells; "" = find out, "none" = no quoting
 	Escape  string // text files: the character that takes a quote's meaning away inside a quoted cell; "" = find out, the quote itself = doubled
 	Comment string // text files: lines that begin with it are passed over; "" = find out, "none" = there are no comments
@@ -221,6 +225,12 @@ func (o *opened) Close() error {
 	return err
 }
 
+// beginsUTF8 reports whether the beginning of the file is UTF-8.
+func (in *file) beginsUTF8() bool {
+	head, err := in.buf.Peek(headSize)
+	return text.Invalid(head, err != nil) < 0
+}
+
 // encoding looks at the whole file, if its beginning leaves its encoding open: rows are not to be read as UTF-8 up to
 // the one that shows that they are not. It returns nil if there is nothing to add to what the beginning tells.
 func (in *file) encoding(told string) (*text.Encoding, error) {
@@ -248,9 +258,12 @@ func (in *file) encoding(told string) (*text.Encoding, error) {
 }
 
 func openCSV(in *file, o Options) (Reader, error) {
-	found, err := in.encoding(o.Encoding)
-	if err != nil {
-		return nil, err
+	var found *text.Encoding
+	if !o.Hasty || !in.beginsUTF8() {
+		var err error
+		if found, err = in.encoding(o.Encoding); err != nil {
+			return nil, err
+		}
 	}
 	c := csv.Options{Name: in.path, Delimiter: o.Delimiter, Encoding: o.Encoding, HeaderRow: o.HeaderRow, Loose: o.Loose, Quote: o.Quote, Escape: o.Escape, Comment: o.Comment, Found: found}
 	if o.Format == "tsv" && c.Delimiter == "" {

@@ -1,8 +1,10 @@
 package record
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -10,16 +12,21 @@ import (
 const hexDigits = "0123456789abcdef"
 
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD; <, > and & stay as they are, since the text
-// goes to an API and not into a page.
+// goes to an API and not into a page. The text is copied eight bytes at a time while it is looked at; one that can't
+// stand as it is, which few are, is then written once more.
 func AppendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	special, wide := looks(s)
-	if special || wide && !utf8.ValidString(s) {
-		dst = appendEscaped(dst, s)
-	} else {
-		dst = append(dst, s...)
+	at, n := len(dst), len(s)
+	if cap(dst)-at < n+2 {
+		dst = slices.Grow(dst, n+2)
 	}
-	return append(dst, '"')
+	dst = dst[:at+n+2]
+	special, wide := copyLooking(dst[at+1:at+1+n], s)
+	if special || wide && !utf8.ValidString(s) {
+		dst[at] = '"'
+		return append(appendEscaped(dst[:at+1], s), '"')
+	}
+	dst[at], dst[at+n+1] = '"', '"'
+	return dst
 }
 
 const (
@@ -27,20 +34,29 @@ const (
 	tops = 0x8080808080808080
 )
 
-// looks reports whether there is a byte that a JSON string can't hold as it is, and one that is not ASCII, eight bytes at
-// a time; what is left over is looked at together with bytes before it.
-func looks(s string) (special, wide bool) {
+// copyLooking copies s to dst, which is as long, and reports whether there is a byte that a JSON string can't hold as it
+// is, and one that is not ASCII. What is left over after whole words is copied together with bytes before it.
+func copyLooking(dst []byte, s string) (special, wide bool) {
 	var bad, high uint64
 	n := len(s)
 	switch {
 	case n >= 8:
-		for i := 0; i+8 <= n; i += 8 {
-			bad, high = look(word(s[i:i+8]), bad, high)
+		dst = dst[:n]
+		for i := 0; i < n-8; i += 8 {
+			w := word(s[i : i+8])
+			binary.LittleEndian.PutUint64(dst[i:i+8], w)
+			bad, high = look(w, bad, high)
 		}
-		bad, high = look(word(s[n-8:]), bad, high)
+		w := word(s[n-8:])
+		binary.LittleEndian.PutUint64(dst[n-8:], w)
+		bad, high = look(w, bad, high)
 	case n >= 4:
-		bad, high = look(half(s[:4])|half(s[n-4:])<<32, bad, high)
+		v, w := half(s[:4]), half(s[n-4:])
+		binary.LittleEndian.PutUint32(dst[:4], uint32(v))
+		binary.LittleEndian.PutUint32(dst[n-4:], uint32(w))
+		bad, high = look(v|w<<32, bad, high)
 	case n > 0:
+		dst[0], dst[n/2], dst[n-1] = s[0], s[n/2], s[n-1]
 		w := uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16 | ' '*(ones&^0xffffff)
 		bad, high = look(w, bad, high)
 	}
@@ -144,13 +160,45 @@ func ParseJSON(raw []byte) (Value, error) {
 	return NumberOf(s), nil
 }
 
+// Key is the name of a member of a JSON object, ready to stand before its value.
+type Key struct {
+	long  string   // `,"name":`
+	short [32]byte // the same, if it is no longer: so that it is copied at once
+}
+
+// KeyOf returns the key of a name.
+func KeyOf(name string) Key {
+	k := Key{long: string(append(AppendString([]byte{','}, name), ':'))}
+	copy(k.short[:], k.long)
+	return k
+}
+
+// Append appends the key, and in front of it a comma unless the object has just begun.
+func (k *Key) Append(dst []byte) []byte {
+	at := len(dst)
+	first := at > 0 && dst[at-1] == '{'
+	if first {
+		at--
+	}
+	if cap(dst)-at < len(k.short) || len(k.long) > len(k.short) {
+		dst = append(dst[:at], k.long...)
+	} else {
+		*(*[len(k.short)]byte)(dst[at : at+len(k.short)]) = k.short
+		dst = dst[:at+len(k.long)]
+	}
+	if first {
+		dst[at] = '{'
+	}
+	return dst
+}
+
 // Encoder renders rows as JSON objects straight from their cells. It is compiled once per header and may be used by
 // many goroutines.
 type Encoder struct{ root []node }
 
 type node struct {
-	key  []byte // `"name":`
-	cell int    // position of the value, -1 for an object
+	key  Key
+	cell int // position of the value, -1 for an object
 	kids []node
 }
 
@@ -158,7 +206,7 @@ type node struct {
 func FlatEncoder(h *Header) *Encoder {
 	e := &Encoder{}
 	for i, n := range h.names {
-		e.root = append(e.root, node{key: append(AppendString(nil, n), ':'), cell: i})
+		e.root = append(e.root, node{key: KeyOf(n), cell: i})
 	}
 	return e
 }
@@ -176,15 +224,15 @@ func NestedEncoder(h *Header) (*Encoder, error) {
 }
 
 func place(nodes *[]node, path []string, cell int, name string) error {
-	key := string(append(AppendString(nil, path[0]), ':'))
+	key := KeyOf(path[0])
 	at := -1
 	for i := range *nodes {
-		if string((*nodes)[i].key) == key {
+		if (*nodes)[i].key == key {
 			at = i
 		}
 	}
 	if at < 0 {
-		*nodes = append(*nodes, node{key: []byte(key), cell: -1})
+		*nodes = append(*nodes, node{key: key, cell: -1})
 		at = len(*nodes) - 1
 	} else if len(path) == 1 || (*nodes)[at].cell >= 0 {
 		return fmt.Errorf("field %q stands twice, or both as a value and as an object", name)
@@ -204,7 +252,6 @@ func (e *Encoder) Append(dst []byte, values []Value) []byte {
 
 func appendObject(dst []byte, nodes []node, values []Value) []byte {
 	dst = append(dst, '{')
-	first := true
 	for i := range nodes {
 		n := &nodes[i]
 		if n.cell < 0 {
@@ -214,11 +261,7 @@ func appendObject(dst []byte, nodes []node, values []Value) []byte {
 		} else if n.cell >= len(values) || values[n.cell].kind == Absent {
 			continue
 		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = append(dst, n.key...)
+		dst = n.key.Append(dst)
 		if n.cell < 0 {
 			dst = appendObject(dst, n.kids, values)
 			continue

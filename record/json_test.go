@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -32,6 +33,26 @@ func FuzzAppendString(f *testing.F) {
 	})
 }
 
+// TestKey writes keys of all lengths into buffers of all sizes.
+func TestKey(t *testing.T) {
+	for n := range 60 {
+		name := strings.Repeat("é\"x", n/4) + "abcd"[:n%4]
+		k := KeyOf(name)
+		for room := range 90 {
+			dst := append(make([]byte, 0, room), '{')
+			dst = append(k.Append(dst), '1')
+			dst = append(append(k.Append(dst), '2'), '}')
+			quoted, err := json.Marshal(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf("{%s:1,%s:2}", quoted, quoted); string(dst) != want {
+				t.Fatalf("room for %d: %s, want %s", room, dst, want)
+			}
+		}
+	}
+}
+
 // TestLooks asks for every byte at every place of a word and of what is left over.
 func TestLooks(t *testing.T) {
 	for n := 1; n <= 17; n++ {
@@ -39,7 +60,11 @@ func TestLooks(t *testing.T) {
 			for c := range 256 {
 				b := []byte(strings.Repeat("a", n))
 				b[at] = byte(c)
-				special, wide := looks(string(b))
+				copied := make([]byte, n)
+				special, wide := copyLooking(copied, string(b))
+				if string(copied) != string(b) {
+					t.Fatalf("%q was copied as %q", b, copied)
+				}
 				if want := c < ' ' || c == '"' || c == '\\'; special != want || wide != (c >= utf8.RuneSelf) {
 					t.Fatalf("byte %#x at %d of %d: special %v, wide %v", c, at, n, special, wide)
 				}

@@ -15,7 +15,6 @@ import (
 	"github.com/crmetl/crmetl/internal/journal"
 	"github.com/crmetl/crmetl/internal/report"
 	"github.com/crmetl/crmetl/pipeline"
-	"github.com/crmetl/crmetl/readers"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -315,14 +314,14 @@ func (e *stopError) Unwrap() error      { return e.err }
 func (e *stopError) StopReason() string { return e.reason }
 
 // sourceGuard marks the source's errors as its own.
-type sourceGuard struct{ readers.Reader }
+type sourceGuard struct{ pipeline.Source }
 
 func (g *sourceGuard) Next(ctx context.Context, c *pipeline.Chunk) error {
-	return g.mark(g.Reader.Next(ctx, c))
+	return g.mark(g.Source.Next(ctx, c))
 }
 
 func (g *sourceGuard) Decode(c *pipeline.Chunk, b *record.Batch) error {
-	return g.mark(g.Reader.Decode(c, b))
+	return g.mark(g.Source.Decode(c, b))
 }
 
 func (g *sourceGuard) mark(err error) error {

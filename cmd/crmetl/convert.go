@@ -78,13 +78,35 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 	if out != "-" && sameFile(src.path, out) {
 		return usagef("%s: the output would overwrite the input", out)
 	}
+	read := func(again bool) error { return a.convertFile(ctx, src, out, f, m, text, again) }
+	if canTakeBack(out) {
+		src.hurry()
+	}
+	if err = read(false); src.misread(err) {
+		err = read(true)
+	}
+	return err
+}
+
+// canTakeBack reports whether what is written to a path is not seen before its end.
+func canTakeBack(path string) bool {
+	if path == "-" {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err != nil || info.Mode().IsRegular() || path == os.DevNull
+}
+
+// convertFile reads the file once, if its rows are on their own, and writes the other. again says that it does so once
+// more.
+func (a *app) convertFile(ctx context.Context, src *source, out string, f *convertFlags, m *mappings.Mapping, text []byte, again bool) error {
 	r, err := src.open()
 	if err != nil {
 		return err
 	}
 	var re *recipe
 	var s *survey
-	if mapped {
+	if f.to != "" || m != nil {
 		if re, err = a.recipeFor(r, f, m, text); err == nil && re.program.GroupBy() != "" {
 			// Where rows make a record together, a first pass finds where groups end.
 			if s, err = look(ctx, r, re, f.skip, f.limit); err == nil {
@@ -97,7 +119,9 @@ func (a *app) convert(ctx context.Context, in, out string, f *convertFlags) erro
 		if err != nil {
 			return errors.Join(err, r.Close())
 		}
-		a.tell(re)
+		if !again {
+			a.tell(re)
+		}
 	}
 	o := pipeline.Options{Workers: f.workers, Skip: f.skip, Limit: f.limit, Stop: a.stop}
 	format, err := writers.FormatOf(out, f.toFormat)

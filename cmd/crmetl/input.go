@@ -108,6 +108,22 @@ type source struct {
 	cleanup func()
 	warn    func(format string, args ...any) // hears of what was guessed or left out; nil = nobody does
 	warned  int                              // how many of the reader's warnings it has heard
+	hasty   bool                             // its encoding is told by its beginning, until that turns out to be wrong
+}
+
+// hurry spares the pass that finds the encoding: until misread says otherwise, it is what the beginning of the file looks
+// like.
+func (s *source) hurry() { s.hasty = s.options.Encoding == "" }
+
+// misread reports whether an error may come of a beginning that looked like another encoding than the file has. The
+// file is then to be read again, now with all that the whole of it tells.
+func (s *source) misread(err error) bool {
+	var broken *stopError
+	if !s.hasty || !errors.As(err, &broken) || broken.reason != "source" {
+		return false
+	}
+	s.hasty, s.options.Encoding = false, ""
+	return true
 }
 
 // file returns the source for a FILE argument. Standard input is copied into spool (a folder), because a run reads
@@ -159,7 +175,9 @@ func packing(magic [4]byte, format string) string {
 func exact(r readers.Reader) bool { return r.Evidence().Format != "xlsx" }
 
 func (s *source) open() (readers.Reader, error) {
-	r, err := readers.Open(s.path, s.options)
+	o := s.options
+	o.Hasty = s.hasty
+	r, err := readers.Open(s.path, o)
 	if err != nil {
 		if s.name != s.path {
 			err = errors.New(strings.ReplaceAll(err.Error(), s.path, "standard input"))

@@ -197,21 +197,24 @@ func (a *app) importFile(ctx context.Context, file, targetName string, f *loadFl
 	if err != nil {
 		return err
 	}
-	r, err := src.open()
+	src.hurry()
+	compile := func() (*recipe, error) {
+		r, err := src.open()
+		if err != nil {
+			return nil, err
+		}
+		origin, digits := r.Header(), exact(r)
+		if err := r.Close(); err != nil {
+			return nil, usage(err)
+		}
+		return a.compile(t, origin, digits, &f.mapFlags, m, text)
+	}
+	re, err := compile()
 	if err != nil {
 		src.cleanup()
 		return err
 	}
-	origin, digits := r.Header(), exact(r)
-	if err := r.Close(); err != nil {
-		return usage(err)
-	}
-	re, err := a.compile(t, origin, digits, &f.mapFlags, m, text)
-	if err != nil {
-		src.cleanup()
-		return err
-	}
-	job := &loading{app: a, dir: dir, src: src, recipe: re, flags: f, spec: journal.Spec{
+	job := &loading{app: a, dir: dir, src: src, recipe: re, compile: compile, flags: f, spec: journal.Spec{
 		Run: id, Command: "import", Target: t.name, Vendor: t.vendor.Name, Object: t.object.Name, Mode: string(re.mode), Key: re.key,
 		Mapping: journal.Mapping{Name: mappingName(f.mapping), Text: string(re.text), Digest: journal.Digest(re.text)},
 		Schema:  t.object.Digest(), Options: f.carried(fs, src.name), Started: began, Tool: versionInfo().Version,
@@ -243,6 +246,7 @@ type loading struct {
 	dir     string
 	src     *source
 	recipe  *recipe
+	compile func() (*recipe, error) // makes the recipe anew, when more is known of the file; nil in a resumed run
 	flags   *loadFlags
 	spec    journal.Spec
 	resume  bool
@@ -314,6 +318,16 @@ func (l *loading) interrupted() error {
 
 // look makes the first pass: nothing is sent from a file that can't be read to its end.
 func (l *loading) look(ctx context.Context) error {
+	err := l.pass(ctx)
+	if ctx.Err() == nil && l.src.misread(err) {
+		if l.recipe, err = l.compile(); err == nil {
+			err = l.pass(ctx)
+		}
+	}
+	return err
+}
+
+func (l *loading) pass(ctx context.Context) error {
 	r, err := l.src.open()
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crmetl/crmetl/internal/report"
+	"github.com/crmetl/crmetl/mappings"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 )
@@ -80,6 +81,15 @@ func (a *app) plan(ctx context.Context, file, targetName string, f *loadFlags) e
 		return err
 	}
 	defer src.cleanup()
+	src.hurry()
+	if err = a.planFile(ctx, src, t, f, m, text); src.misread(err) {
+		err = a.planFile(ctx, src, t, f, m, text)
+	}
+	return err
+}
+
+// planFile reads the file and says what an import would do.
+func (a *app) planFile(ctx context.Context, src *source, t *target, f *loadFlags, m *mappings.Mapping, text []byte) error {
 	r, err := src.open()
 	if err != nil {
 		return err
@@ -197,7 +207,7 @@ func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *
 		return refused.retire(b)
 	}
 	var body []byte
-	counts, err := pipeline.Run(ctx, src, re.steps, sinkFunc(func(b *record.Batch) error {
+	counts, err := pipeline.Run(ctx, &sourceGuard{src}, re.steps, sinkFunc(func(b *record.Batch) error {
 		err := eachRecord(b, func(rows []*record.Row) error {
 			show := len(fc.Payloads) < planSamples
 			if !show && o.Group == nil {

@@ -45,6 +45,7 @@ func TestScript(t *testing.T) {
 			"waitfile": cmdWaitFile,
 			"nosecret": cmdNoSecret,
 			"makefile": cmdMakeFile,
+			"makelate": cmdMakeLate,
 			"routes":   cmdRoutes,
 			"png":      cmdPNG,
 			"loadenv":  cmdLoadEnv,
@@ -194,6 +195,21 @@ func cmdMakeFile(ts *testscript.TestScript, _ bool, args []string) {
 	for i := 1; i <= n; i++ {
 		fmt.Fprintf(&b, "Person %d,Company %d,City %d\n", i, i, i%7)
 	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// cmdMakeLate writes a file that is ASCII for 200 KB and shows only at its end that it is windows-1252; with a second
+// argument, that ends it: makelate FILE [TEXT]
+func cmdMakeLate(ts *testscript.TestScript, _ bool, args []string) {
+	var b strings.Builder
+	b.WriteString("name,company,city\n")
+	for i := range 6000 {
+		fmt.Fprintf(&b, "Person %d,Company %d,City %d\n", i+1, i+1, i%7)
+	}
+	for _, city := range []string{"M\xfcnchen", "D\xfcsseldorf", "N\xfcrnberg", "Saarbr\xfccken", "K\xf6ln", "G\xf6ttingen", "Z\xfcrich", "L\xfcbeck"} {
+		fmt.Fprintf(&b, "J\xfcrgen M\xfcller,B\xe4ckerei,%s\n", city)
+	}
+	b.WriteString(strings.Join(args[1:], ""))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 

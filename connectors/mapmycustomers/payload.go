@@ -30,8 +30,8 @@ type layout struct {
 type place struct {
 	cell  int
 	field *schema.Field
-	name  []byte // `"name":`
-	text  bool   // its values are texts, of which no cell asks for more
+	name  record.Key
+	text  bool // its values are texts, of which no cell asks for more
 }
 
 func newLayout(object string, load schema.Load, h *record.Header) (*layout, error) {
@@ -66,7 +66,7 @@ func newLayout(object string, load schema.Load, h *record.Header) (*layout, erro
 			if f.Type != schema.File {
 				l.byName[f.Name] = len(l.fields)
 			}
-			l.fields = append(l.fields, place{cell: i, field: f, name: append(record.AppendString(nil, f.Name), ':'), text: isText(f)})
+			l.fields = append(l.fields, place{cell: i, field: f, name: record.KeyOf(f.Name), text: isText(f)})
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -165,10 +165,8 @@ func (l *layout) payload(dst []byte, row *record.Row, files, update bool) (body 
 		p := &l.fields[i]
 		if p.text && uint(p.cell) < uint(len(row.Values)) {
 			if v := &row.Values[p.cell]; v.Kind() == record.Text {
-				if sent++; sent > 1 {
-					dst = append(dst, ',')
-				}
-				dst = record.AppendString(append(dst, p.name...), v.Text())
+				sent++
+				dst = record.AppendString(p.name.Append(dst), v.Text())
 				continue
 			}
 		}
@@ -176,11 +174,8 @@ func (l *layout) payload(dst []byte, row *record.Row, files, update bool) (body 
 		if v.Kind() == record.Absent || p.field.Type == schema.File && (!files || v.IsEmpty()) || update && p.field.Name == "notes" && v.IsEmpty() {
 			continue
 		}
-		if sent > 0 {
-			dst = append(dst, ',')
-		}
 		sent++
-		dst = append(dst, p.name...)
+		dst = p.name.Append(dst)
 		var bad error
 		if p.field.Type == schema.File {
 			if dst, bad = appendFile(dst, l.load.Attachments, v.Text()); bad != nil {

@@ -29,7 +29,7 @@ type layout struct {
 
 // node is one member of an event, or an object of members.
 type node struct {
-	key  []byte // `"name":`
+	key  record.Key
 	name string // of the field, for messages
 	cell int    // position of the value, -1 if it has none of its own
 	form form
@@ -132,7 +132,7 @@ func (l *layout) partial() bool {
 // addItem places a column of items, or the one that holds them all.
 func (l *layout) addItem(cell int, name string) error {
 	if !slices.ContainsFunc(l.root, func(n node) bool { return n.form == itemList }) {
-		l.root = append(l.root, node{key: key(l.wire(fieldItems)), name: fieldItems, cell: -1, form: itemList})
+		l.root = append(l.root, node{key: record.KeyOf(l.wire(fieldItems)), name: fieldItems, cell: -1, form: itemList})
 	}
 	if name == fieldItems {
 		l.whole = cell
@@ -151,7 +151,7 @@ func (l *layout) addRelated(n node) error {
 		at := slices.IndexFunc(l.root, func(x node) bool { return x.name == family })
 		if at < 0 {
 			at = len(l.root)
-			l.root = append(l.root, node{key: key(l.wire(family)), name: family, cell: -1, form: pairs})
+			l.root = append(l.root, node{key: record.KeyOf(l.wire(family)), name: family, cell: -1, form: pairs})
 		}
 		if !ok {
 			l.root[at].cell = n.cell
@@ -190,11 +190,9 @@ func (l *layout) finish() error {
 
 // always sets a flag on every event.
 func (l *layout) always(field string) {
-	l.tail = append(append(l.tail, ','), key(l.wire(field))...)
-	l.tail = l.style.appendBool(l.tail, "true")
+	name := record.KeyOf(l.wire(field))
+	l.tail = l.style.appendBool(name.Append(l.tail), "true")
 }
-
-func key(name string) []byte { return append(record.AppendString(nil, name), ':') }
 
 // split takes a name with dots apart, if each part looks like a name; else it is one name, dots and all.
 func split(name string) []string {
@@ -220,11 +218,11 @@ func isName(s string) bool {
 
 // place puts a value where its name says, in objects that it shares with others.
 func place(nodes *[]node, path []string, n node) error {
-	k := key(path[0])
-	at := slices.IndexFunc(*nodes, func(x node) bool { return string(x.key) == string(k) })
+	k := record.KeyOf(path[0])
+	at := slices.IndexFunc(*nodes, func(x node) bool { return x.key == k })
 	if len(path) == 1 {
 		if at >= 0 {
-			return fmt.Errorf("two columns become %s in calls: %s and %s", strings.TrimSuffix(string(k), ":"), (*nodes)[at].name, n.name)
+			return fmt.Errorf("two columns become %s in calls: %s and %s", record.AppendString(nil, path[0]), (*nodes)[at].name, n.name)
 		}
 		n.key = k
 		*nodes = append(*nodes, n)

@@ -94,20 +94,13 @@ func (e *encoder) pick(at int) (record.Value, *record.Row) {
 
 // members appends the members of an object that have a value.
 func (e *encoder) members(dst []byte, nodes []node) []byte {
-	first := true
 	for i := range nodes {
 		n := &nodes[i]
 		begin := len(dst)
-		if !first {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, n.key...)
+		dst = n.key.Append(dst)
 		body := len(dst)
-		dst = e.value(dst, n)
-		if len(dst) == body {
+		if dst = e.value(dst, n); len(dst) == body {
 			dst = dst[:begin] // there is nothing to say
-		} else {
-			first = false
 		}
 	}
 	return dst
@@ -162,16 +155,10 @@ func (e *encoder) pairs(dst []byte, n *node) []byte {
 	}
 	out := append(append(dst, '{'), inner...)
 	if len(n.kids) > 0 {
-		begin := len(out)
-		if inner != "" {
-			out = append(out, ',')
-		}
 		from := len(out)
 		out = e.members(out, n.kids)
-		if len(out) == from {
-			out = out[:begin]
-		} else if inner != "" {
-			for _, name := range both(v.Text(), "{"+string(out[from:])+"}") {
+		if len(out) > from && inner != "" {
+			for _, name := range both(v.Text(), "{"+string(out[from+1:])+"}") {
 				e.bad(n.name, "unique", "%q stands there and in a column of its own", name)
 			}
 		}

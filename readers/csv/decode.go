@@ -132,92 +132,106 @@ func (d *decoder) plain() {
 	}
 }
 
+// windowSize is how many bytes the fast decoder has marks for at once: those of a usual chunk.
+const windowSize = 40 << 10
+
 // fast decodes dialects with a delimiter of one byte. It looks at 64 bytes at a time for those that mean something, so
 // that the processor guesses wrong once in a block and not once in a cell.
 func (d *decoder) fast() {
 	data, s := d.data, d.s
 	delim, quote := d.reader.d.delim[0], d.reader.d.quote
 	marks := newMarks(delim, quote)
+	var words [windowSize / blockSize]uint64
 	n := len(data)
 	vals := d.vals
-	start, base := 0, 0
+	start, pos := 0, 0      // where the cell begins, and before which place all is done
 	row, quoted := 0, false // where the row begins, and whether it has quoted cells
 	done := false           // the last cell is already in vals
-blocks:
-	for base < n {
-		m := marks.in(data, base)
-		for m != 0 {
-			i := base + bits.TrailingZeros64(m)
-			m &= m - 1
-			c := data[i]
-			if c == delim {
-				vals = append(vals, record.TextOf(s[start:i]))
-				start = i + 1
-				continue
+	for from := 0; from < n && !done; from += windowSize {
+		to := min(from+windowSize, n)
+		if pos >= to {
+			continue
+		}
+		marks.find(words[:], data[from:to])
+	blocks:
+		for base := max(from, pos&^(blockSize-1)); base < to; base += blockSize {
+			m := words[(base-from)/blockSize]
+			if pos > base {
+				m &= ^uint64(0) << (pos - base) // what stands inside quotes says nothing
 			}
-			if c == '\n' || c == '\r' {
-				if start < i || len(vals) > d.first {
+			for m != 0 {
+				i := base + bits.TrailingZeros64(m)
+				m &= m - 1
+				c := data[i]
+				if c == delim {
 					vals = append(vals, record.TextOf(s[start:i]))
-					d.endRow(vals)
+					start = i + 1
+					continue
 				}
-				if quoted {
-					d.line += text.Lines(data[row:i])
-					quoted = false
-				}
-				d.line++
-				d.rowLine = d.line
-				start = i + 1
-				if row = start; c == '\r' && start < n && data[start] == '\n' {
-					start++
+				if c == '\n' || c == '\r' {
+					if start < i || len(vals) > d.first {
+						vals = append(vals, record.TextOf(s[start:i]))
+						d.endRow(vals)
+					}
+					if quoted {
+						d.line += text.Lines(data[row:i])
+						quoted = false
+					}
+					d.line++
+					d.rowLine = d.line
+					start = i + 1
+					if c == '\r' && start < n && data[start] == '\n' {
+						start++
+						if m &= m - 1; start-1 >= base+blockSize {
+							pos = start
+						}
+					}
 					row = start
-					base = start
+					continue
+				}
+				if i != start {
+					continue // a quote inside an unquoted cell is text
+				}
+				end, escaped := d.reader.d.closing(data, i+1)
+				if end < 0 {
+					// Next never cuts inside quotes; a chunk of another maker is read as it stands.
+					end = n
+				}
+				quoted = true
+				next := min(end+1, n)
+				if next == n || data[next] == delim || data[next] == '\n' || data[next] == '\r' {
+					// What follows ends the cell, and its row.
+					cell := span{i + 1, end, escaped}
+					vals = append(vals, record.TextOf(d.reader.d.text(s[cell.from:cell.to], cell)))
+					switch {
+					case next == n:
+						d.endRow(vals)
+						done = true
+						break blocks
+					case data[next] == delim:
+						next++
+					default:
+						d.endRow(vals)
+						d.line += text.Lines(data[row:next]) + 1
+						quoted = false
+						d.rowLine = d.line
+						if data[next] == '\r' && next+1 < n && data[next+1] == '\n' {
+							next++
+						}
+						next++
+						row = next
+					}
+					start = next
+				} else if d.stray < 0 { // the cell goes on, unquoted
+					d.stray, d.where = len(vals)-d.first, d.line+text.Lines(data[row:end])
+				}
+				if pos = next; pos >= base+blockSize {
+					base = pos&^(blockSize-1) - blockSize
 					continue blocks
 				}
-				continue
+				m &= ^uint64(0) << (pos - base)
 			}
-			if i != start || c != quote || quote == 0 {
-				continue // a quote inside an unquoted cell is text
-			}
-			end, escaped := d.reader.d.closing(data, i+1)
-			if end < 0 {
-				// Next never cuts inside quotes; a chunk of another maker is read as it stands.
-				end = n
-			}
-			quoted = true
-			next := min(end+1, n)
-			if next == n || data[next] == delim || data[next] == '\n' || data[next] == '\r' {
-				// What follows ends the cell, and its row.
-				cell := span{i + 1, end, escaped}
-				vals = append(vals, record.TextOf(d.reader.d.text(s[cell.from:cell.to], cell)))
-				switch {
-				case next == n:
-					d.endRow(vals)
-					done = true
-					break blocks
-				case data[next] == delim:
-					next++
-				default:
-					d.endRow(vals)
-					d.line += text.Lines(data[row:next]) + 1
-					quoted = false
-					d.rowLine = d.line
-					if data[next] == '\r' && next+1 < n && data[next+1] == '\n' {
-						next++
-					}
-					next++
-					row = next
-				}
-				start = next
-			} else if d.stray < 0 { // the cell goes on, unquoted
-				d.stray, d.where = len(vals)-d.first, d.line+text.Lines(data[row:end])
-			}
-			if next >= base+blockSize {
-				base = next
-				continue blocks
-			}
-			m &= ^uint64(0) << (next - base) // what stands inside the quotes says nothing
 		}
-		base += blockSize
 	}
 	if !done && (start < n || len(vals) > d.first) {
 		vals = append(vals, record.TextOf(s[start:]))
