@@ -97,8 +97,7 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	// Nothing but the key tells accounts apart, and it must not be shown.
 	sum := sha256.Sum256([]byte("lunarsend\x00" + key))
 	host := strings.ToLower(base.Host)
-	c := &Conn{set: set, key: key, host: host, account: host + "/" + hex.EncodeToString(sum[:6]), now: time.Now}
-	c.sleep = func(ctx context.Context, d time.Duration) error { return sleep(ctx, env.Stop, d) }
+	c := &Conn{set: set, key: key, host: host, account: host + "/" + hex.EncodeToString(sum[:6]), now: time.Now, sleep: env.Sleep}
 	c.api, err = api.New(api.Config{Env: env, Vendor: "Lunar Send", Base: base, Account: c.account, Rate: rate, Timeout: timeout,
 		Secrets: []string{key}, Throttled: throttled, MaxAnswer: 64 << 20})
 	if err != nil {
@@ -186,19 +185,6 @@ func throttled(r *api.Response) bool {
 		}
 	}
 	return false
-}
-
-func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-stop:
-		return api.ErrStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Account names the account: the host, and a hash of the key.

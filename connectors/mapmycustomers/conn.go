@@ -68,8 +68,7 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	c := &Conn{account: strings.ToLower(base.Host) + "/" + strings.ToLower(username), now: time.Now}
-	c.sleep = func(ctx context.Context, d time.Duration) error { return sleep(ctx, env.Stop, d) }
+	c := &Conn{account: strings.ToLower(base.Host) + "/" + strings.ToLower(username), now: time.Now, sleep: env.Sleep}
 	c.api, err = api.New(api.Config{Env: env, Vendor: "Map My Customers", Base: base, Account: c.account, Rate: rate, Timeout: timeout,
 		Renewals: 2*earlyTries + 1, Secrets: []string{password}})
 	if err != nil {
@@ -103,19 +102,6 @@ func duration(key, s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s %q is no duration; write it like 10s", key, s)
 	}
 	return d, nil
-}
-
-func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-stop:
-		return api.ErrStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Account names the account: host and user.

@@ -45,9 +45,8 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{set: set, now: time.Now, account: strings.ToLower(set.base.Host) + "/" + strings.ToLower(set.integration)}
+	c := &Conn{set: set, now: time.Now, sleep: env.Sleep, account: strings.ToLower(set.base.Host) + "/" + strings.ToLower(set.integration)}
 	c.millis.Store(set.unit == unitMS)
-	c.sleep = func(ctx context.Context, d time.Duration) error { return sleep(ctx, env.Stop, d) }
 	c.api, err = api.New(api.Config{Env: env, Vendor: "Mapp Connect", Base: set.base, Account: c.account, Rate: set.rate,
 		Timeout: set.timeout, Secrets: []string{set.secret},
 		Throttled: func(r *api.Response) bool {
@@ -63,19 +62,6 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 // throttled knows how the vendor says "too fast": as its sibling service does, with a 500.
 func throttled(r *api.Response) bool {
 	return r.Status == http.StatusInternalServerError && bytes.Contains(bytes.ToLower(r.Body), []byte("limit exceeded"))
-}
-
-func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-stop:
-		return api.ErrStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Account names the account: host and integration.

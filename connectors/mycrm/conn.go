@@ -147,7 +147,7 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	who := s.identity()
 	timeout, rate := s.timeout(), s.rate()
 	c := &Conn{
-		shape: s.shape(), now: time.Now, account: strings.ToLower(base.Host) + "/" + who.name, base: base.Scheme + "://" + base.Host + base.EscapedPath(),
+		shape: s.shape(), now: time.Now, sleep: env.Sleep, account: strings.ToLower(base.Host) + "/" + who.name, base: base.Scheme + "://" + base.Host + base.EscapedPath(),
 		sparse:  s.choice(keyUpdateMode, updateWhole, updateSparse) == updateSparse,
 		deletes: s.choice(keyDeletePath, pathAuto, pathPlural, pathSingular),
 		verify:  s.choice(keyVerify, verifyAll, verifyFirst, verifyNone),
@@ -156,7 +156,6 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	if len(s.problems) > 0 {
 		return nil, errors.Join(s.problems...)
 	}
-	c.sleep = func(ctx context.Context, d time.Duration) error { return sleep(ctx, env.Stop, d) }
 	var err error
 	c.api, err = api.New(api.Config{Env: env, Vendor: "MyCRM", Base: base, Account: c.account, Rate: rate, Timeout: timeout, Secrets: who.secrets()})
 	if err != nil {
@@ -172,19 +171,6 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 func fingerprint(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:6])
-}
-
-func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-stop:
-		return api.ErrStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Account names the account: host, and key or user.

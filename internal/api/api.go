@@ -23,6 +23,9 @@ type Env struct {
 	Attempts  int // tries per call where Config says nothing; 0 means 6
 }
 
+// Sleep waits for d. It ends early with ErrStopped when the user asks to stop, or with the cause of the context's end.
+func (e Env) Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, e.Stop, nil, d) }
+
 // Config describes one account's client.
 type Config struct {
 	Env
