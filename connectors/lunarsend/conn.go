@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -69,30 +68,23 @@ func createFields(more ...string) []string {
 
 // Open prepares a connection; it makes no call.
 func Open(conn schema.Connection, env api.Env) (*Conn, error) {
-	r := &reader{conn: conn}
-	key := strings.TrimSpace(conn.Settings[keyAPIKey])
+	read := conn.Read()
+	key := read.Text(keyAPIKey, "")
 	if key == "" {
-		r.bad(errors.New("it has no api_key: set CRMETL_LUNARSEND_API_KEY, or api_key in the config file"))
+		read.Bad(errors.New("it has no api_key: set CRMETL_LUNARSEND_API_KEY, or api_key in the config file"))
 	}
-	set := r.settings()
-	base, err := url.Parse(strings.TrimRight(r.text(keyBaseURL, defaultBase), "/"))
-	if err != nil {
-		r.bad(fmt.Errorf("base_url: %w", err))
-		base = &url.URL{}
-	}
+	set := readSettings(read)
+	base := read.URL(keyBaseURL, defaultBase)
 	if set.v2 && !strings.HasSuffix(base.Path, "/v2") {
 		base = base.JoinPath("v2")
 	}
-	timeout, err := time.ParseDuration(r.text(keyTimeout, defaultTimeout))
+	timeout, err := time.ParseDuration(read.Text(keyTimeout, defaultTimeout))
 	if err != nil || timeout <= 0 {
-		r.bad(fmt.Errorf("timeout %q is no duration; write it like 30s", conn.Settings[keyTimeout]))
+		read.Bad(fmt.Errorf("timeout %q is no duration; write it like %s", conn.Settings[keyTimeout], defaultTimeout))
 	}
-	rate, err := strconv.ParseFloat(r.text(keyRate, strconv.Itoa(defaultRate)), 64)
-	if err != nil || !(rate > 0 && rate <= 1e6) {
-		r.bad(fmt.Errorf("rate %q is no number of requests a second above 0", conn.Settings[keyRate]))
-	}
-	if len(r.problems) > 0 {
-		return nil, errors.Join(r.problems...)
+	rate := read.Rate(keyRate, defaultRate)
+	if err := read.Err(); err != nil {
+		return nil, err
 	}
 	// Nothing but the key tells accounts apart, and it must not be shown.
 	sum := sha256.Sum256([]byte("lunarsend\x00" + key))
@@ -106,61 +98,35 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	return c, nil
 }
 
-// reader reads the settings of a connection and gathers what is wrong with them.
-type reader struct {
-	conn     schema.Connection
-	problems []error
-}
+// saysNoneOf joins a wrong word to the right ones.
+const saysNoneOf = " is none of"
 
-func (r *reader) bad(err error) {
-	if r.conn.Name != "" {
-		err = fmt.Errorf("connection %s: %w", r.conn.Name, err)
-	}
-	r.problems = append(r.problems, err)
-}
-
-func (r *reader) text(key, def string) string {
-	if v := strings.TrimSpace(r.conn.Settings[key]); v != "" {
-		return v
-	}
-	return def
-}
-
-// oneOf reads a setting that is one of a few words, the first of them if it is not set.
-func (r *reader) oneOf(key string, words ...string) string {
-	v := strings.ToLower(r.text(key, words[0]))
-	if !slices.Contains(words, v) {
-		r.bad(fmt.Errorf("%s %q is none of %s", key, r.conn.Settings[key], strings.Join(words, ", ")))
-	}
-	return v
-}
-
-func (r *reader) path(key string) string {
-	p := r.text(key, defaultPath)
+func readPath(read *schema.Settings, key string) string {
+	p := read.Text(key, defaultPath)
 	if !strings.HasPrefix(p, "/") {
 		p = "/" + p
 	}
 	if strings.ContainsAny(p, "?#") {
-		r.bad(fmt.Errorf("%s %q is no path: it goes on with a query", key, p))
+		read.Bad(fmt.Errorf("%s %q is no path: it goes on with a query", key, p))
 	}
 	return strings.TrimRight(p, "/")
 }
 
-func (r *reader) settings() settings {
+func readSettings(read *schema.Settings) settings {
 	set := defaults()
-	set.v2 = r.oneOf(keyProfile, profileLegacy, profileV2) == profileV2
-	set.create, set.search, set.edit, set.delete = r.path(keyCreate), r.path(keySearch), r.path(keyEdit), r.path(keyDelete)
-	set.searchBy = r.oneOf(keySearchBy, inQuery, inBody, inBoth)
-	set.deleteBy = r.oneOf(keyDeleteBy, inBody, inQuery, inPath)
-	set.deleteSet = r.text(keyDeleteBy, "") != ""
-	set.naming = r.oneOf(keyNaming, namingCamel, namingSnake, inBoth)
-	set.compose = r.oneOf(keyCompose, "off", "on") == "on"
-	set.phone = r.oneOf(keyPhone, phoneString, phoneInteger, phoneAuto)
+	set.v2 = read.Choice(saysNoneOf, keyProfile, profileLegacy, profileV2) == profileV2
+	set.create, set.search, set.edit, set.delete = readPath(read, keyCreate), readPath(read, keySearch), readPath(read, keyEdit), readPath(read, keyDelete)
+	set.searchBy = read.Choice(saysNoneOf, keySearchBy, inQuery, inBody, inBoth)
+	set.deleteBy = read.Choice(saysNoneOf, keyDeleteBy, inBody, inQuery, inPath)
+	set.deleteSet = read.Text(keyDeleteBy, "") != ""
+	set.naming = read.Choice(saysNoneOf, keyNaming, namingCamel, namingSnake, inBoth)
+	set.compose = read.Choice(saysNoneOf, keyCompose, "off", "on") == "on"
+	set.phone = read.Choice(saysNoneOf, keyPhone, phoneString, phoneInteger, phoneAuto)
 	set.editable = nil
-	for name := range strings.SplitSeq(r.text(keyEditable, defaultEditable), ",") {
+	for name := range strings.SplitSeq(read.Text(keyEditable, defaultEditable), ",") {
 		name = strings.TrimSpace(name)
 		if !slices.Contains(createFields("name"), name) {
-			r.bad(fmt.Errorf("edit_fields names %q, which is none of %s", name, strings.Join(createFields("name"), ", ")))
+			read.Bad(fmt.Errorf("edit_fields names %q, which is none of %s", name, strings.Join(createFields("name"), ", ")))
 		}
 		set.editable = append(set.editable, name)
 	}

@@ -411,9 +411,9 @@ func Check(object string, load schema.Load) (pipeline.Step, error) {
 
 // settled makes the layout of an import without a connection.
 func settled(object string, load schema.Load) (*layout, error) {
-	r := &reader{conn: schema.Connection{Settings: load.Settings}}
-	set := r.settings()
-	if err := errors.Join(r.problems...); err != nil {
+	read := schema.Connection{Settings: load.Settings}.Read()
+	set := readSettings(read)
+	if err := read.Err(); err != nil {
 		return nil, err
 	}
 	return newLayout(object, load, set)

@@ -8,11 +8,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -34,39 +31,22 @@ type Conn struct {
 
 // Open prepares a connection; it makes no call.
 func Open(conn schema.Connection, env api.Env) (*Conn, error) {
-	set := func(key, def string) string {
-		if v := strings.TrimSpace(conn.Settings[key]); v != "" {
-			return v
-		}
-		return def
-	}
-	var problems []error
-	username, password := set(keyUsername, ""), conn.Settings[keyPassword]
+	set := conn.Read()
+	username, password := set.Text(keyUsername, ""), conn.Settings[keyPassword]
 	if username == "" {
-		problems = append(problems, fmt.Errorf("connection %s has no username: set CRMETL_MAPMYCUSTOMERS_USERNAME, or username in the config file", conn.Name))
+		set.Missing(Schema(), keyUsername)
 	}
 	if password == "" {
-		problems = append(problems, fmt.Errorf("connection %s has no password: set CRMETL_MAPMYCUSTOMERS_PASSWORD, or password in the config file", conn.Name))
+		set.Missing(Schema(), keyPassword)
 	}
-	bad := func(err error) {
-		if err != nil {
-			problems = append(problems, fmt.Errorf("connection %s: %w", conn.Name, err))
-		}
-	}
-	base, err := baseURL(set(keyBaseURL, defaultBase))
-	bad(err)
-	activation, err := duration(keyActivation, set(keyActivation, defaultActivation))
-	bad(err)
-	timeout, err := duration(keyTimeout, set(keyTimeout, defaultTimeout))
-	bad(err)
-	method, err := methodOf(set(keyMethod, ""))
-	bad(err)
-	rate, err := strconv.ParseFloat(set(keyRate, strconv.Itoa(defaultRate)), 64)
-	if err != nil || !(rate > 0 && rate <= 1e6) {
-		bad(fmt.Errorf("rate %q is no number of requests a second above 0", conn.Settings[keyRate]))
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	base := set.URL(keyBaseURL, defaultBase)
+	activation := set.Duration(keyActivation, defaultActivation, 0)
+	timeout := set.Duration(keyTimeout, defaultTimeout, 0)
+	method, err := methodOf(set.Text(keyMethod, ""))
+	set.Bad(err)
+	rate := set.Rate(keyRate, defaultRate)
+	if err := set.Err(); err != nil {
+		return nil, err
 	}
 	c := &Conn{account: strings.ToLower(base.Host) + "/" + strings.ToLower(username), now: time.Now, sleep: env.Sleep}
 	c.api, err = api.New(api.Config{Env: env, Vendor: "Map My Customers", Base: base, Account: c.account, Rate: rate, Timeout: timeout,
@@ -81,27 +61,6 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 		sleep:  func(ctx context.Context, d time.Duration) error { return c.sleep(ctx, d) },
 	}
 	return c, nil
-}
-
-// baseURL reads the address of the API.
-func baseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(strings.TrimRight(s, "/"))
-	if err != nil {
-		return nil, fmt.Errorf("base_url: %w", err)
-	}
-	return u, nil // the rest is checked by the api
-}
-
-// duration reads "10s", or a bare number of seconds.
-func duration(key, s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if n, bare := strconv.ParseFloat(s, 64); bare == nil {
-		d, err = time.Duration(n*float64(time.Second)), nil
-	}
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%s %q is no duration; write it like 10s", key, s)
-	}
-	return d, nil
 }
 
 // Account names the account: host and user.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +22,9 @@ const (
 	emptyNull = "null"
 	emptyText = `""`
 )
+
+// saysOneOf joins a wrong word to the right ones.
+const saysOneOf = ": it is one of"
 
 // Subtypes whose names the vendor does not document.
 const (
@@ -62,69 +64,48 @@ type style struct {
 }
 
 func readSettings(conn schema.Connection) (*settings, error) {
-	set := func(key, def string) string {
-		if v := strings.TrimSpace(conn.Settings[key]); v != "" {
-			return v
-		}
-		return def
-	}
-	var problems []error
-	bad := func(err error) {
-		if err != nil {
-			problems = append(problems, fmt.Errorf("connection %s: %w", conn.Name, err))
-		}
-	}
-	s := &settings{integration: set(keyIntegration, ""), secret: conn.Settings[keySecret]}
-	for _, k := range []struct{ key, value string }{{keyBaseURL, set(keyBaseURL, "")}, {keyIntegration, s.integration}, {keySecret, s.secret}} {
+	set := conn.Read()
+	s := &settings{integration: set.Text(keyIntegration, ""), secret: conn.Settings[keySecret]}
+	base := set.Text(keyBaseURL, "")
+	for _, k := range []struct{ key, value string }{{keyBaseURL, base}, {keyIntegration, s.integration}, {keySecret, s.secret}} {
 		if k.value == "" {
-			bad(fmt.Errorf("it has no %s: set CRMETL_MAPPCONNECT_%s, or %s in the config file", k.key, strings.ToUpper(k.key), k.key))
+			set.Bad(fmt.Errorf("it has no %s: set CRMETL_MAPPCONNECT_%s, or %s in the config file", k.key, strings.ToUpper(k.key), k.key))
 		}
 	}
 	var err error
-	if base := set(keyBaseURL, ""); base != "" && s.integration != "" {
+	if base != "" && s.integration != "" {
 		s.base, err = baseURL(base, s.integration)
-		bad(err)
+		set.Bad(err)
 	}
-	s.ttl, err = duration(keyTTL, set(keyTTL, defaultTTL), time.Second)
-	bad(err)
-	s.timeout, err = duration(keyTimeout, set(keyTimeout, defaultTimeout), 0)
-	bad(err)
-	if text := set(keyRate, ""); text != "" {
-		if s.rate, err = strconv.ParseFloat(text, 64); err != nil || !(s.rate > 0 && s.rate <= 1e6) {
-			bad(fmt.Errorf("rate %q is no number of requests a second above 0", text))
-		}
-	}
-	s.batchSize, err = whole(keyBatchSize, set(keyBatchSize, strconv.Itoa(maxBatch)), 1, maxBatch)
-	bad(err)
-	s.batchBytes, err = whole(keyBatchBytes, set(keyBatchBytes, strconv.Itoa(defaultBytes)), leastBytes, 1<<30)
-	bad(err)
-	s.refusals, err = whole(keyRefusals, set(keyRefusals, strconv.Itoa(defaultRefusals)), 0, 1<<30)
-	bad(err)
-	s.unit, err = word(keyExpUnit, set(keyExpUnit, unitAuto), unitAuto, unitS, unitMS)
-	bad(err)
+	s.ttl = set.Duration(keyTTL, defaultTTL, time.Second)
+	s.timeout = set.Duration(keyTimeout, defaultTimeout, 0)
+	s.rate = set.Rate(keyRate, 0)
+	s.batchSize = set.Whole(keyBatchSize, maxBatch, 1, maxBatch)
+	s.batchBytes = set.Whole(keyBatchBytes, defaultBytes, leastBytes, 1<<30)
+	s.refusals = set.Whole(keyRefusals, defaultRefusals, 0, 1<<30)
+	s.unit = set.Choice(saysOneOf, keyExpUnit, unitAuto, unitS, unitMS)
 	s.style, err = readStyle(conn.Settings)
-	bad(err)
-	s.subtypes, err = subtypes(set(keySubtypes, ""))
-	bad(err)
-	return s, errors.Join(problems...)
+	set.Bad(err)
+	s.subtypes, err = subtypes(set.Text(keySubtypes, ""))
+	set.Bad(err)
+	return s, set.Err()
 }
 
 // readStyle reads how events are written; what is not set is the document's.
 func readStyle(of map[string]string) (style, error) {
-	set := func(key, def string) string {
-		if v := strings.TrimSpace(of[key]); v != "" {
-			return v
-		}
-		return def
+	set := schema.Connection{Settings: of}.Read()
+	st := style{
+		numbers:   set.Choice(saysOneOf, keyNumbers, asString, asNumber) == asNumber,
+		booleans:  set.Choice(saysOneOf, keyFlags, asString, asBoolean) == asBoolean,
+		emptyText: set.Choice(saysOneOf, keyEmpty, emptyNull, emptyText) == emptyText,
 	}
-	numbers, err1 := word(keyNumbers, set(keyNumbers, asString), asString, asNumber)
-	flags, err2 := word(keyFlags, set(keyFlags, asString), asString, asBoolean)
-	empty, err3 := word(keyEmpty, set(keyEmpty, emptyNull), emptyNull, emptyText)
-	names, err4 := renames(keyFields, set(keyFields, ""))
-	if err4 == nil {
-		err4 = misspelt(names)
+	names, err := renames(keyFields, set.Text(keyFields, ""))
+	if err == nil {
+		err = misspelt(names)
 	}
-	return style{numbers: numbers == asNumber, booleans: flags == asBoolean, emptyText: empty == emptyText, names: names}, errors.Join(err1, err2, err3, err4)
+	set.Bad(err)
+	st.names = names
+	return st, set.Err()
 }
 
 // clusters are the vendor's hosts by the names of their clusters.
@@ -153,35 +134,6 @@ func baseURL(s, integration string) (*url.URL, error) {
 		return nil, fmt.Errorf("base_url: %w", err)
 	}
 	return u, nil // the rest is checked by the api
-}
-
-// duration reads "600s", or a bare number of seconds.
-func duration(key, s string, least time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if n, bare := strconv.ParseFloat(s, 64); bare == nil {
-		d, err = time.Duration(n*float64(time.Second)), nil
-	}
-	if err != nil || d < least {
-		return 0, fmt.Errorf("%s %q is no duration of at least %v; write it like 600s", key, s, least)
-	}
-	return d, nil
-}
-
-func whole(key, s string, least, most int) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("%s %q is no whole number from %d to %d", key, s, least, most)
-	}
-	return n, nil
-}
-
-func word(key, s string, words ...string) (string, error) {
-	for _, w := range words {
-		if strings.EqualFold(s, w) {
-			return w, nil
-		}
-	}
-	return "", fmt.Errorf("%s %q: it is one of %s", key, s, strings.Join(words, ", "))
 }
 
 // renames reads "email=mail,userId=userID".

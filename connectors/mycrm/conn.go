@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,93 +69,43 @@ type Conn struct {
 	customs *catalogue // the account's custom fields, once they were asked for
 }
 
-// settings reads a connection's settings and gathers what is wrong with them.
-type settings struct {
-	conn     schema.Connection
-	problems []error
-}
+// saysOneOf joins a wrong word to the right ones.
+const saysOneOf = " is not known; it is one of"
 
-func (s *settings) get(key, def string) string {
-	if v := strings.TrimSpace(s.conn.Settings[key]); v != "" {
-		return v
-	}
-	return def
-}
-
-func (s *settings) bad(err error) {
-	if err != nil {
-		s.problems = append(s.problems, fmt.Errorf("connection %s: %w", s.conn.Name, err))
-	}
-}
-
-// choice reads a setting of which there are only some values, the first of them the default.
-func (s *settings) choice(key string, values ...string) string {
-	v := strings.ToLower(s.get(key, values[0]))
-	if !slices.Contains(values, v) {
-		s.bad(fmt.Errorf("%s %q is not known; it is one of %s", key, v, strings.Join(values, ", ")))
-	}
-	return v
-}
-
-// address reads an address; what it leads to is checked by the api.
-func (s *settings) address(key, def string) *url.URL {
-	u, err := url.Parse(strings.TrimRight(s.get(key, def), "/"))
-	if err != nil {
-		s.bad(fmt.Errorf("%s: %w", key, err))
-		return &url.URL{}
-	}
-	return u
-}
-
-func (s *settings) timeout() time.Duration {
-	text := s.get(keyTimeout, defaultTimeout)
-	d, err := time.ParseDuration(text)
-	if n, bare := strconv.ParseFloat(text, 64); bare == nil {
-		d, err = time.Duration(n*float64(time.Second)), nil
-	}
-	if err != nil || d < 0 {
-		s.bad(fmt.Errorf("%s %q is no duration; write it like 30s", keyTimeout, text))
-	}
-	return d
-}
-
-func (s *settings) rate() float64 {
-	text := s.get(keyRate, "0")
-	rate, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(rate >= 0 && rate <= 1e6) {
-		s.bad(fmt.Errorf("%s %q is no number of requests a second", keyRate, text))
-		return 0
-	}
-	return rate
-}
-
-func (s *settings) shape() shape {
+func readShape(set *schema.Settings) shape {
 	return shape{
-		envelope:   s.choice(keyEnvelope, "true", "false") == "true",
-		preference: s.choice(keyPreferenceKey, "preference", "preferences"),
-		array:      s.choice(keyPreferenceShape, "object", "array") == "array",
-		offering:   s.choice(keyOfferingTypeAt, "both", "preference", "lead"),
-		channel:    s.choice(keyChannelKey, "source_channel", "channel", "both"),
+		envelope:   set.Choice(saysOneOf, keyEnvelope, "true", "false") == "true",
+		preference: set.Choice(saysOneOf, keyPreferenceKey, "preference", "preferences"),
+		array:      set.Choice(saysOneOf, keyPreferenceShape, "object", "array") == "array",
+		offering:   set.Choice(saysOneOf, keyOfferingTypeAt, "both", "preference", "lead"),
+		channel:    set.Choice(saysOneOf, keyChannelKey, "source_channel", "channel", "both"),
 	}
 }
 
 // Open prepares a connection; it makes no call.
 func Open(conn schema.Connection, env api.Env) (*Conn, error) {
-	s := &settings{conn: conn}
-	base := s.address(keyBaseURL, defaultBase)
-	who := s.identity()
-	timeout, rate := s.timeout(), s.rate()
+	set := conn.Read()
+	base := set.URL(keyBaseURL, defaultBase)
+	who := readIdentity(set)
+	timeout := set.Duration(keyTimeout, defaultTimeout, 0)
+	rate, err := strconv.ParseFloat(set.Text(keyRate, "0"), 64) // 0 is no limit: the vendor documents none
+	if err != nil || !(rate >= 0 && rate <= 1e6) {
+		set.Bad(fmt.Errorf("%s %q is no number of requests a second", keyRate, set.Text(keyRate, "")))
+	}
 	c := &Conn{
-		shape: s.shape(), now: time.Now, sleep: env.Sleep, account: strings.ToLower(base.Host) + "/" + who.name, base: base.Scheme + "://" + base.Host + base.EscapedPath(),
-		sparse:  s.choice(keyUpdateMode, updateWhole, updateSparse) == updateSparse,
-		deletes: s.choice(keyDeletePath, pathAuto, pathPlural, pathSingular),
-		verify:  s.choice(keyVerify, verifyAll, verifyFirst, verifyNone),
-		expand:  s.get(keyExpandValue, defaultExpand),
+		account: strings.ToLower(base.Host) + "/" + who.name,
+		base:    base.Scheme + "://" + base.Host + base.EscapedPath(),
+		shape:   readShape(set),
+		sparse:  set.Choice(saysOneOf, keyUpdateMode, updateWhole, updateSparse) == updateSparse,
+		deletes: set.Choice(saysOneOf, keyDeletePath, pathAuto, pathPlural, pathSingular),
+		verify:  set.Choice(saysOneOf, keyVerify, verifyAll, verifyFirst, verifyNone),
+		expand:  set.Text(keyExpandValue, defaultExpand),
+		now:     time.Now,
+		sleep:   env.Sleep,
 	}
-	if len(s.problems) > 0 {
-		return nil, errors.Join(s.problems...)
+	if err := set.Err(); err != nil {
+		return nil, err
 	}
-	var err error
 	c.api, err = api.New(api.Config{Env: env, Vendor: "MyCRM", Base: base, Account: c.account, Rate: rate, Timeout: timeout, Secrets: who.secrets()})
 	if err != nil {
 		return nil, fmt.Errorf("connection %s: %w", conn.Name, err)

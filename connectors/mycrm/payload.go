@@ -233,9 +233,9 @@ func (w *writer) value(s *slot, v record.Value) {
 // that the row lays over the lead, an upsert as the lead that it may make, with the defaults; a delete has no body: its id is shown instead. Custom fields that are named, not
 // numbered, stand under their names, as only the account knows their ids.
 func Payloads(object string, load schema.Load) (schema.Payloads, error) {
-	set := settings{conn: schema.Connection{Settings: load.Settings}}
-	shape := set.shape()
-	if err := errors.Join(set.problems...); err != nil {
+	set := schema.Connection{Settings: load.Settings}.Read()
+	shape := readShape(set)
+	if err := set.Err(); err != nil {
 		return nil, err
 	}
 	l, err := newLayout(object, load, shape)

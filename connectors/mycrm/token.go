@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/schema"
 )
 
 // Ways to sign in.
@@ -44,16 +45,16 @@ func (who identity) secrets() []string {
 	return list
 }
 
-// identity reads who signs in.
-func (s *settings) identity() identity {
-	who := identity{auth: strings.ToLower(s.get(keyAuth, authClient)), token: s.get(keyToken, "")}
+// readIdentity reads who signs in.
+func readIdentity(set *schema.Settings) identity {
+	who := identity{auth: set.Choice(saysOneOf, keyAuth, authClient, authPassword, authStatic), token: set.Text(keyToken, "")}
 	if who.token != "" && who.auth == authClient {
 		who.auth = authStatic // a token is there to be used
 	}
 	need := func(key string) string {
-		v := s.get(key, "")
+		v := set.Text(key, "")
 		if v == "" {
-			s.problems = append(s.problems, fmt.Errorf("connection %s has no %s: set CRMETL_MYCRM_%s, or %s in the config file", s.conn.Name, key, strings.ToUpper(key), key))
+			set.Missing(Schema(), key)
 		}
 		return v
 	}
@@ -61,25 +62,23 @@ func (s *settings) identity() identity {
 	case authClient:
 		who.user, who.password = need(keyAPIKey), need(keyAPISecret)
 		who.name, who.token = who.user, ""
-		who.url = s.address(keyTokenURL, defaultToken)
+		who.url = set.URL(keyTokenURL, defaultToken)
 	case authPassword:
 		who.domain, who.user, who.password = need(keyDomain), need(keyUsername), need(keyPassword)
 		who.name, who.token = strings.ToLower(who.domain+"/"+who.user), ""
-		at := strings.TrimRight(s.get(keyBaseURL, defaultBase), "/") + "/token"
-		if set := s.get(keyTokenURL, defaultToken); set != defaultToken {
-			at = set
+		at := strings.TrimRight(set.Text(keyBaseURL, defaultBase), "/") + "/token"
+		if own := set.Text(keyTokenURL, defaultToken); own != defaultToken {
+			at = own
 		}
 		u, err := url.Parse(at)
 		if err != nil {
-			s.bad(fmt.Errorf("%s: %w", keyTokenURL, err))
+			set.Bad(fmt.Errorf("%s: %w", keyTokenURL, err))
 			u = &url.URL{}
 		}
 		who.url = u
 	case authStatic:
 		who.token = need(keyToken)
 		who.name = "token-" + fingerprint(who.token)
-	default:
-		s.bad(fmt.Errorf("%s %q is not known; it is one of %s, %s, %s", keyAuth, who.auth, authClient, authPassword, authStatic))
 	}
 	return who
 }
