@@ -186,6 +186,23 @@ func (c *Conn) Prepare(ctx context.Context, object string, load schema.Load) err
 	return c.resolve(ctx, l)
 }
 
+// define gives a column the definition of its custom field. Where definitions can't be read, a column that is named by an
+// id keeps what it has.
+func (cat *catalogue) define(col *column) error {
+	name := strings.TrimPrefix(col.name, familyPrefix)
+	if cat.closed != nil {
+		if !digits(name) {
+			return fmt.Errorf("field %s: which custom field that is can't be looked up (%w); name it by its id", col.name, cat.closed)
+		}
+		return nil
+	}
+	d, err := cat.find(name)
+	if err == nil {
+		col.meta = d
+	}
+	return err
+}
+
 // resolve gives the custom fields of a layout their definitions.
 func (c *Conn) resolve(ctx context.Context, l *layout) error {
 	if len(l.custom) == 0 && !slices.ContainsFunc(l.spare, func(s spare) bool { return s.slot < 0 }) {
@@ -199,17 +216,8 @@ func (c *Conn) resolve(ctx context.Context, l *layout) error {
 	taken := map[string]string{}
 	for i := range l.custom {
 		col := &l.custom[i]
-		name := strings.TrimPrefix(col.name, familyPrefix)
-		switch {
-		case cat.closed == nil:
-			d, err := cat.find(name)
-			if err != nil {
-				problems = append(problems, err)
-				continue
-			}
-			col.meta = d
-		case !digits(name):
-			problems = append(problems, fmt.Errorf("field %s: which custom field that is can't be looked up (%w); name it by its id", col.name, cat.closed))
+		if err := cat.define(col); err != nil {
+			problems = append(problems, err)
 			continue
 		}
 		if other, twice := taken[col.meta.ID]; twice {

@@ -109,17 +109,8 @@ func (l *layout) resolveDefaults(cat *catalogue) (problems []error) {
 		if s.slot >= 0 {
 			continue
 		}
-		name := strings.TrimPrefix(s.col.name, familyPrefix)
-		switch {
-		case cat.closed == nil:
-			d, err := cat.find(name)
-			if err != nil {
-				problems = append(problems, err)
-				continue
-			}
-			s.col.meta = d
-		case !digits(name):
-			problems = append(problems, fmt.Errorf("field %s: which custom field that is can't be looked up (%w); name it by its id", s.col.name, cat.closed))
+		if err := cat.define(&s.col); err != nil {
+			problems = append(problems, err)
 			continue
 		}
 		v, err := s.col.meta.fit(s.value)

@@ -56,22 +56,16 @@ func (l *layout) operations(row *record.Row) ([]opOf, error) {
 		case p.name == "status":
 			ops = append(ops, opOf{p, record.TextOf(strings.TrimSpace(v.Text()))})
 		case p.op == "replace":
-			if t := strings.TrimSpace(v.Text()); digits(t) {
-				ops = append(ops, opOf{p, record.NumberOf(trimZeros(t))})
+			if n, ok := wholeNumber(v.Text()); ok {
+				ops = append(ops, opOf{p, n})
 			} else {
 				bad(p, string(schema.Integer), "%q is no id of an agent: ids are digits", v.Text())
 			}
 		default:
-			items, ok := v.Items()
-			if !ok {
-				items = strings.Split(v.Cell(), ";")
-			}
-			for _, t := range items {
-				switch t = strings.TrimSpace(t); {
-				case t == "":
-				case digits(t):
-					ops = append(ops, opOf{p, record.NumberOf(trimZeros(t))})
-				default:
+			for _, t := range texts(v) {
+				if n, ok := wholeNumber(t); ok {
+					ops = append(ops, opOf{p, n})
+				} else {
 					bad(p, string(schema.List), "%q is no id: ids are digits", t)
 				}
 			}
@@ -297,18 +291,12 @@ func (s *sink) patchLost(ctx context.Context, res delivery.Result, group []patch
 				return err
 			}
 		}
-		switch found {
-		case delivery.Present:
-			p.row.Accept(delivery.Updated, p.id)
+		done, err := s.shown(res, found, p)
+		switch {
+		case err != nil:
+			return err
+		case done:
 			settled = true
-			if err := s.Settle(res, "the lead was read: it has all that was sent", p.row); err != nil {
-				return err
-			}
-		case delivery.Unclear:
-			settled = true
-			if err := s.Unsure(res, "the call broke off, and MLS listings of a lead can't be read back: "+res.Err.Error(), p.row); err != nil {
-				return err
-			}
 		default:
 			p.row.Fate = record.Doubt // until it is sent again
 			again = append(again, p)
@@ -320,6 +308,19 @@ func (s *sink) patchLost(ctx context.Context, res delivery.Result, group []patch
 		}
 	}
 	return s.patchEach(ctx, again)
+}
+
+// shown ends the way of a row whose call broke off, by what its lead shows of the patch. done is false if it shows that
+// nothing was applied.
+func (s *sink) shown(res delivery.Result, found delivery.Answer, p patched) (done bool, err error) {
+	switch found {
+	case delivery.Present:
+		p.row.Accept(delivery.Updated, p.id)
+		return true, s.Settle(res, "the lead was read: it has all that was sent", p.row)
+	case delivery.Unclear:
+		return true, s.Unsure(res, "the call broke off, and MLS listings of a lead can't be read back: "+res.Err.Error(), p.row)
+	}
+	return false, nil
 }
 
 // patchDoubtful sends a row that an earlier run may have sent. What only replaces is sent again.
@@ -391,14 +392,11 @@ func (s *sink) patchOne(ctx context.Context, p patched) error {
 		},
 		Check: func(res delivery.Result) (bool, error) {
 			found, err := s.applied(ctx, p)
-			switch {
-			case err != nil:
+			if err != nil {
 				return false, err
-			case found == delivery.Present:
-				p.row.Accept(delivery.Updated, p.id)
-				return true, s.Settle(res, "the lead was read: it has all that was sent", p.row)
-			case found == delivery.Unclear:
-				return true, s.Unsure(res, "the call broke off, and MLS listings of a lead can't be read back: "+res.Err.Error(), p.row)
+			}
+			if done, err := s.shown(res, found, p); done || err != nil {
+				return done, err
 			}
 			return false, s.Undo(res, "the lead was read, and it is as it was")
 		},

@@ -21,26 +21,17 @@ func digits(s string) bool {
 func (s *slot) fit(v record.Value) (record.Value, error) {
 	switch s.form {
 	case asWhole:
-		t := strings.TrimSpace(v.Text())
-		if !digits(t) {
+		n, ok := wholeNumber(v.Text())
+		if !ok {
 			return v, fmt.Errorf("%q is no whole number", v.Text())
 		}
-		return record.NumberOf(trimZeros(t)), nil
+		return n, nil
 	case asTexts, asIDs:
-		items, ok := v.Items()
-		if !ok {
-			items = strings.Split(v.Cell(), ";")
-		}
-		var list []string
-		for _, t := range items {
-			t = strings.TrimSpace(t)
-			switch {
-			case t == "":
-				continue
-			case s.form == asIDs && !digits(t):
+		list := texts(v)
+		for _, t := range list {
+			if s.form == asIDs && !digits(t) {
 				return v, fmt.Errorf("%q is no id: ids are digits", t)
 			}
-			list = append(list, t)
 		}
 		if list == nil {
 			return record.NullOf(), nil
@@ -57,6 +48,30 @@ func (s *slot) fit(v record.Value) (record.Value, error) {
 		return record.TextOf(spellChannel(v.Text())), nil
 	}
 	return record.TextOf(v.Text()), nil
+}
+
+// wholeNumber reads a whole number, such as an id; blanks around it and noughts before it do not count.
+func wholeNumber(text string) (n record.Value, ok bool) {
+	t := strings.TrimSpace(text)
+	if !digits(t) {
+		return n, false
+	}
+	return record.NumberOf(trimZeros(t)), true
+}
+
+// texts are the items of a list, or of a cell with ";" between them: without outer blanks and empty ones.
+func texts(v record.Value) []string {
+	items, ok := v.Items()
+	if !ok {
+		items = strings.Split(v.Cell(), ";")
+	}
+	var list []string
+	for _, t := range items {
+		if t = strings.TrimSpace(t); t != "" {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 func trimZeros(s string) string {
