@@ -207,20 +207,29 @@ func (e *edit) misread(res delivery.Result) bool {
 	return misses(res, "firstname") && !sets("first_name") || misses(res, "email") && !sets("email")
 }
 
-// post sends an edit to the legacy API. An answer that names another contact stops the run.
+// deliver makes the call of an edit. An answer that names another contact stops the run.
+func (e *edit) deliver(ctx context.Context, r *api.Request) (delivery.Result, []element, error) {
+	res, list, err := e.s.call(ctx, r, e.row)
+	if err != nil || res.Verdict != delivery.Taken {
+		return res, nil, err
+	}
+	for _, x := range list {
+		if x.id != "" && !strings.EqualFold(x.id, e.id) {
+			return res, nil, e.misrouted(res, x.id)
+		}
+	}
+	return res, list, nil
+}
+
+// post sends an edit to the legacy API.
 func (e *edit) post(ctx context.Context, naming string, again bool) (delivery.Result, error) {
 	s := e.s
 	r := s.conn.request(http.MethodPost, s.conn.set.edit, nil, editBody(nil, &s.conn.set, naming, e.id, e.update))
 	r.Op = "POST " + s.conn.set.edit + " (edit)"
 	r.Idempotent = again
-	res, list, err := s.call(ctx, r, e.row)
+	res, list, err := e.deliver(ctx, r)
 	if err != nil || res.Verdict != delivery.Taken {
 		return res, err
-	}
-	for _, x := range list {
-		if x.id != "" && !strings.EqualFold(x.id, e.id) {
-			return res, e.misrouted(res, x.id)
-		}
 	}
 	switch {
 	case s.verified.Load():
@@ -252,16 +261,8 @@ func (e *edit) patch(ctx context.Context) (delivery.Result, error) {
 	s := e.s
 	r := s.conn.request(http.MethodPatch, s.conn.set.edit, nil, editBody(nil, &s.conn.set, "", e.id, e.update))
 	r.Idempotent = true
-	res, list, err := s.call(ctx, r, e.row)
-	if err != nil || res.Verdict != delivery.Taken {
-		return res, err
-	}
-	for _, x := range list {
-		if x.id != "" && !strings.EqualFold(x.id, e.id) {
-			return res, e.misrouted(res, x.id)
-		}
-	}
-	return res, nil
+	res, _, err := e.deliver(ctx, r)
+	return res, err
 }
 
 // look finds out whether an edit was applied: the contact shows what was sent, or searches for what was sent find it.

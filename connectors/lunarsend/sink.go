@@ -69,23 +69,8 @@ func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 	if err := delivery.Fits(b, s.layout.header); err != nil {
 		return err
 	}
-	for i := range b.Rows {
-		row := &b.Rows[i]
-		if !row.Fate.Open() {
-			continue
-		}
-		if err := s.write(ctx, row); err != nil {
-			return err
-		}
-	}
-	return nil
+	return delivery.EachRow(b, func(row *record.Row) error { return s.write(ctx, row) })
 }
-
-// Commit does nothing: every call stands by itself.
-func (s *sink) Commit(context.Context) error { return nil }
-
-// Close does nothing: what was sent can't be taken back here.
-func (s *sink) Close() error { return nil }
 
 func (s *sink) write(ctx context.Context, row *record.Row) error {
 	switch s.layout.load.Mode {

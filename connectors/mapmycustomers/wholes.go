@@ -69,12 +69,6 @@ func (s *wholes) Write(ctx context.Context, b *record.Batch) error {
 	return s.labels(ctx, rows)
 }
 
-// Commit does nothing: every call stands by itself.
-func (s *wholes) Commit(context.Context) error { return nil }
-
-// Close does nothing: what was sent can't be taken back here.
-func (s *wholes) Close() error { return nil }
-
 // route creates one route. The vendor returns no id; after a lost answer the list of routes tells.
 func (s *wholes) route(ctx context.Context, rows []*record.Row) error {
 	r, problems := s.layout.route(rows)

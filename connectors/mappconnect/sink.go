@@ -136,12 +136,6 @@ func (s *sink) fit(events []event) int {
 	return n
 }
 
-// Commit does nothing: every call stands by itself.
-func (s *sink) Commit(context.Context) error { return nil }
-
-// Close does nothing: what was sent can't be taken back here.
-func (s *sink) Close() error { return nil }
-
 // post makes the call for some events that stand one after the other in body, time and again if they may be repeated and
 // the outcome is unknown.
 func (s *sink) post(ctx context.Context, body []byte, events []event, tries int) (delivery.Result, []*record.Row, error) {

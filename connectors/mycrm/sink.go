@@ -78,12 +78,6 @@ type sink struct {
 	long    atomic.Int32 // form of the paths in a patch of one lead: 1 short, 2 with the id
 }
 
-// Commit does nothing: every call stands by itself.
-func (s *sink) Commit(context.Context) error { return nil }
-
-// Close does nothing: what was sent can't be taken back here.
-func (s *sink) Close() error { return nil }
-
 // Write sends the open rows of a batch.
 func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 	if err := delivery.Fits(b, s.layout.header); err != nil {

@@ -30,8 +30,9 @@ const (
 	Accepted = "accepted" // taken for processing; whether it is applied shows later, if at all
 )
 
-// Courier makes the calls of one import and keeps its ledger. The exported fields are set by NewCourier and not changed
-// after it. Its methods are safe for many goroutines.
+// Courier makes the calls of one import and keeps its ledger. A sink that has one in it lacks only Write to be a
+// pipeline.Sink. The exported fields are set by NewCourier and not changed after it. Its methods are safe for many
+// goroutines.
 type Courier struct {
 	Client *api.Client
 	Ledger pipeline.Ledger
@@ -117,6 +118,12 @@ func (k *Courier) Warn(format string, args ...any) {
 		k.Load.Warn(msg)
 	}
 }
+
+// Commit does nothing: every call stands by itself.
+func (k *Courier) Commit(context.Context) error { return nil }
+
+// Close does nothing: what was sent can't be taken back here.
+func (k *Courier) Close() error { return nil }
 
 // Verdict is how a call ended.
 type Verdict uint8
@@ -397,6 +404,20 @@ func Whole(all []record.Row) ([]*record.Row, error) {
 	}
 	Refuse(rows, record.Problem{Rule: "group", Message: fmt.Sprintf("row %d of the same record was refused, and a record is sent whole or not at all", bad.Num)})
 	return nil, nil
+}
+
+// EachRow calls f with each open row of a batch.
+func EachRow(b *record.Batch, f func(row *record.Row) error) error {
+	for i := range b.Rows {
+		row := &b.Rows[i]
+		if !row.Fate.Open() {
+			continue
+		}
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EachRecord calls f with the open rows of each record of a batch: rows with one Group make one, others stand alone.
