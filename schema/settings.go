@@ -49,12 +49,12 @@ func (s *Settings) Text(key, def string) string {
 }
 
 // Choice reads a setting that is one of a few words, the first of them if it is not set. The words are in lower case, and
-// case does not count. says joins the wrong value to the words that are right: `phone_as "text" is none of string, auto`.
-func (s *Settings) Choice(says, key string, words ...string) string {
+// case does not count.
+func (s *Settings) Choice(key string, words ...string) string {
 	text := s.Text(key, words[0])
 	v := strings.ToLower(text)
 	if !slices.Contains(words, v) {
-		s.Bad(fmt.Errorf("%s %q%s %s", key, text, says, strings.Join(words, ", ")))
+		s.Bad(fmt.Errorf("%s %q is none of %s", key, text, strings.Join(words, ", ")))
 	}
 	return v
 }

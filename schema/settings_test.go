@@ -7,7 +7,6 @@ import (
 )
 
 func TestSettings(t *testing.T) {
-	const says = " is none of"
 	tests := []struct {
 		name string
 		set  string
@@ -17,9 +16,9 @@ func TestSettings(t *testing.T) {
 	}{
 		{"text", " a b ", func(s *Settings) any { return s.Text("k", "def") }, "a b", ""},
 		{"no text", " \t", func(s *Settings) any { return s.Text("k", "def") }, "def", ""},
-		{"choice", " ON ", func(s *Settings) any { return s.Choice(says, "k", "off", "on") }, "on", ""},
-		{"no choice", "", func(s *Settings) any { return s.Choice(says, "k", "off", "on") }, "off", ""},
-		{"wrong choice", "Yes", func(s *Settings) any { return s.Choice(says, "k", "off", "on") }, nil, `connection c: k "Yes" is none of off, on`},
+		{"choice", " ON ", func(s *Settings) any { return s.Choice("k", "off", "on") }, "on", ""},
+		{"no choice", "", func(s *Settings) any { return s.Choice("k", "off", "on") }, "off", ""},
+		{"wrong choice", "Yes", func(s *Settings) any { return s.Choice("k", "off", "on") }, nil, `connection c: k "Yes" is none of off, on`},
 		{"duration", "1m30s", func(s *Settings) any { return s.Duration("k", "10s", 0) }, 90 * time.Second, ""},
 		{"no duration", "", func(s *Settings) any { return s.Duration("k", "10s", 0) }, 10 * time.Second, ""},
 		{"bare seconds", "1.5", func(s *Settings) any { return s.Duration("k", "10s", 0) }, 1500 * time.Millisecond, ""},

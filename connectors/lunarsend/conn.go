@@ -98,9 +98,6 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	return c, nil
 }
 
-// saysNoneOf joins a wrong word to the right ones.
-const saysNoneOf = " is none of"
-
 func readPath(read *schema.Settings, key string) string {
 	p := read.Text(key, defaultPath)
 	if !strings.HasPrefix(p, "/") {
@@ -114,14 +111,14 @@ func readPath(read *schema.Settings, key string) string {
 
 func readSettings(read *schema.Settings) settings {
 	set := defaults()
-	set.v2 = read.Choice(saysNoneOf, keyProfile, profileLegacy, profileV2) == profileV2
+	set.v2 = read.Choice(keyProfile, profileLegacy, profileV2) == profileV2
 	set.create, set.search, set.edit, set.delete = readPath(read, keyCreate), readPath(read, keySearch), readPath(read, keyEdit), readPath(read, keyDelete)
-	set.searchBy = read.Choice(saysNoneOf, keySearchBy, inQuery, inBody, inBoth)
-	set.deleteBy = read.Choice(saysNoneOf, keyDeleteBy, inBody, inQuery, inPath)
+	set.searchBy = read.Choice(keySearchBy, inQuery, inBody, inBoth)
+	set.deleteBy = read.Choice(keyDeleteBy, inBody, inQuery, inPath)
 	set.deleteSet = read.Text(keyDeleteBy, "") != ""
-	set.naming = read.Choice(saysNoneOf, keyNaming, namingCamel, namingSnake, inBoth)
-	set.compose = read.Choice(saysNoneOf, keyCompose, "off", "on") == "on"
-	set.phone = read.Choice(saysNoneOf, keyPhone, phoneString, phoneInteger, phoneAuto)
+	set.naming = read.Choice(keyNaming, namingCamel, namingSnake, inBoth)
+	set.compose = read.Choice(keyCompose, "off", "on") == "on"
+	set.phone = read.Choice(keyPhone, phoneString, phoneInteger, phoneAuto)
 	set.editable = nil
 	for name := range strings.SplitSeq(read.Text(keyEditable, defaultEditable), ",") {
 		name = strings.TrimSpace(name)

@@ -42,13 +42,13 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 	base := set.URL(keyBaseURL, defaultBase)
 	activation := set.Duration(keyActivation, defaultActivation, 0)
 	timeout := set.Duration(keyTimeout, defaultTimeout, 0)
-	method, err := methodOf(set.Text(keyMethod, ""))
-	set.Bad(err)
+	method := set.Choice(keyMethod, basicGet, basicPost, formPost)
 	rate := set.Rate(keyRate, defaultRate)
 	if err := set.Err(); err != nil {
 		return nil, err
 	}
 	c := &Conn{account: strings.ToLower(base.Host) + "/" + strings.ToLower(username), now: time.Now, sleep: env.Sleep}
+	var err error
 	c.api, err = api.New(api.Config{Env: env, Vendor: "Map My Customers", Base: base, Account: c.account, Rate: rate, Timeout: timeout,
 		Renewals: 2*earlyTries + 1, Secrets: []string{password}})
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -169,14 +168,4 @@ func claims(token string) (issued, notBefore, expires time.Time) {
 		return time.Unix(int64(f), 0)
 	}
 	return at(c.Iat), at(c.Nbf), at(c.Exp)
-}
-
-func methodOf(setting string) (string, error) {
-	switch setting {
-	case "":
-		return basicGet, nil
-	case basicGet, basicPost, formPost:
-		return setting, nil
-	}
-	return "", fmt.Errorf("%s %q is not known; use %s, %s or %s", keyMethod, setting, basicGet, basicPost, formPost)
 }

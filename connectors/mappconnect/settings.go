@@ -23,9 +23,6 @@ const (
 	emptyText = `""`
 )
 
-// saysOneOf joins a wrong word to the right ones.
-const saysOneOf = ": it is one of"
-
 // Subtypes whose names the vendor does not document.
 const (
 	guessedBrowse  = "abandonedbrowse"
@@ -83,7 +80,7 @@ func readSettings(conn schema.Connection) (*settings, error) {
 	s.batchSize = set.Whole(keyBatchSize, maxBatch, 1, maxBatch)
 	s.batchBytes = set.Whole(keyBatchBytes, defaultBytes, leastBytes, 1<<30)
 	s.refusals = set.Whole(keyRefusals, defaultRefusals, 0, 1<<30)
-	s.unit = set.Choice(saysOneOf, keyExpUnit, unitAuto, unitS, unitMS)
+	s.unit = set.Choice(keyExpUnit, unitAuto, unitS, unitMS)
 	s.style, err = readStyle(conn.Settings)
 	set.Bad(err)
 	s.subtypes, err = subtypes(set.Text(keySubtypes, ""))
@@ -95,9 +92,9 @@ func readSettings(conn schema.Connection) (*settings, error) {
 func readStyle(of map[string]string) (style, error) {
 	set := schema.Connection{Settings: of}.Read()
 	st := style{
-		numbers:   set.Choice(saysOneOf, keyNumbers, asString, asNumber) == asNumber,
-		booleans:  set.Choice(saysOneOf, keyFlags, asString, asBoolean) == asBoolean,
-		emptyText: set.Choice(saysOneOf, keyEmpty, emptyNull, emptyText) == emptyText,
+		numbers:   set.Choice(keyNumbers, asString, asNumber) == asNumber,
+		booleans:  set.Choice(keyFlags, asString, asBoolean) == asBoolean,
+		emptyText: set.Choice(keyEmpty, emptyNull, emptyText) == emptyText,
 	}
 	names, err := renames(keyFields, set.Text(keyFields, ""))
 	if err == nil {

@@ -165,7 +165,7 @@ func TestSettings(t *testing.T) {
 		{keyBaseURL, "", "it has no base_url: set CRMETL_MAPPCONNECT_BASE_URL"}, {keyIntegration, "", "it has no integration_id"}, {keySecret, "", "it has no secret"},
 		{keyBaseURL, "http://example.com", "not encrypted"},
 		{keyBatchSize, "1001", "from 1 to 1000"}, {keyBatchSize, "x", "from 1 to 1000"}, {keyBatchBytes, "10", "batch_bytes"},
-		{keyExpUnit, "h", "it is one of auto, s, ms"}, {keyNumbers, "float", "string, number"}, {keyFlags, "yes", "string, boolean"}, {keyEmpty, "omit", "null"},
+		{keyExpUnit, "h", "is none of auto, s, ms"}, {keyNumbers, "float", "string, number"}, {keyFlags, "yes", "string, boolean"}, {keyEmpty, "omit", "null"},
 		{keyTTL, "soon", "token_ttl"}, {keyRate, "0", "rate"}, {keyTimeout, "x", "timeout"},
 		{keyFields, "email", "name=name"}, {keyFields, "a=b,a=c", "twice"}, {keyFields, "a=x,b=x", "both"},
 		{keyFields, "userID=uid", "did you mean userId?"}, {keyRefusals, "-1", "refusal_limit"},

@@ -69,16 +69,13 @@ type Conn struct {
 	customs *catalogue // the account's custom fields, once they were asked for
 }
 
-// saysOneOf joins a wrong word to the right ones.
-const saysOneOf = " is not known; it is one of"
-
 func readShape(set *schema.Settings) shape {
 	return shape{
-		envelope:   set.Choice(saysOneOf, keyEnvelope, "true", "false") == "true",
-		preference: set.Choice(saysOneOf, keyPreferenceKey, "preference", "preferences"),
-		array:      set.Choice(saysOneOf, keyPreferenceShape, "object", "array") == "array",
-		offering:   set.Choice(saysOneOf, keyOfferingTypeAt, "both", "preference", "lead"),
-		channel:    set.Choice(saysOneOf, keyChannelKey, "source_channel", "channel", "both"),
+		envelope:   set.Choice(keyEnvelope, "true", "false") == "true",
+		preference: set.Choice(keyPreferenceKey, "preference", "preferences"),
+		array:      set.Choice(keyPreferenceShape, "object", "array") == "array",
+		offering:   set.Choice(keyOfferingTypeAt, "both", "preference", "lead"),
+		channel:    set.Choice(keyChannelKey, "source_channel", "channel", "both"),
 	}
 }
 
@@ -96,9 +93,9 @@ func Open(conn schema.Connection, env api.Env) (*Conn, error) {
 		account: strings.ToLower(base.Host) + "/" + who.name,
 		base:    base.Scheme + "://" + base.Host + base.EscapedPath(),
 		shape:   readShape(set),
-		sparse:  set.Choice(saysOneOf, keyUpdateMode, updateWhole, updateSparse) == updateSparse,
-		deletes: set.Choice(saysOneOf, keyDeletePath, pathAuto, pathPlural, pathSingular),
-		verify:  set.Choice(saysOneOf, keyVerify, verifyAll, verifyFirst, verifyNone),
+		sparse:  set.Choice(keyUpdateMode, updateWhole, updateSparse) == updateSparse,
+		deletes: set.Choice(keyDeletePath, pathAuto, pathPlural, pathSingular),
+		verify:  set.Choice(keyVerify, verifyAll, verifyFirst, verifyNone),
 		expand:  set.Text(keyExpandValue, defaultExpand),
 		now:     time.Now,
 		sleep:   env.Sleep,

@@ -47,7 +47,7 @@ func (who identity) secrets() []string {
 
 // readIdentity reads who signs in.
 func readIdentity(set *schema.Settings) identity {
-	who := identity{auth: set.Choice(saysOneOf, keyAuth, authClient, authPassword, authStatic), token: set.Text(keyToken, "")}
+	who := identity{auth: set.Choice(keyAuth, authClient, authPassword, authStatic), token: set.Text(keyToken, "")}
 	if who.token != "" && who.auth == authClient {
 		who.auth = authStatic // a token is there to be used
 	}
