@@ -74,78 +74,13 @@ const (
 	defaultDeleteBy   = byBody + "," + byQuery
 )
 
-// choice is a knob that is one of a few words, the first of them if it is empty.
-type choice struct {
-	name  string
-	field func(*Knobs) *string
-	words []string
-}
-
-func choices() []choice {
-	return []choice{
-		{"answer", func(k *Knobs) *string { return &k.Answer }, []string{shapeSingle, shapeArray, shapeFull, shapeData}},
-		{"search_answer", func(k *Knobs) *string { return &k.SearchAnswer }, []string{shapeSingle, shapeFirst, shapeArray, shapeFull, shapeData}},
-		{"no_match", func(k *Knobs) *string { return &k.NoMatch }, []string{"auto", "empty_object", "empty_array", "null", "404"}},
-		{"search_match", func(k *Knobs) *string { return &k.SearchMatch }, []string{matchExact, "contains"}},
-		{"edit_naming", func(k *Knobs) *string { return &k.EditNaming }, []string{namingBoth, namingCamel, namingSnake}},
-		{"edit_at", func(k *Knobs) *string { return &k.EditAt }, []string{"both", editShared, editOwn}},
-		{"delete_answer", func(k *Knobs) *string { return &k.DeleteAnswer }, []string{"text", "json_string", "object"}},
-		{"duplicates", func(k *Knobs) *string { return &k.Duplicates }, []string{"allow", "400"}},
-		{"v2_delete", func(k *Knobs) *string { return &k.V2Delete }, []string{"off", byBody, byQuery, byPath}},
-		{"v2_errors", func(k *Knobs) *string { return &k.V2Errors }, []string{"split", "entries", "status"}},
-		{"v2_form", func(k *Knobs) *string { return &k.V2Form }, []string{"documented", "status", "success"}},
-		{"v2_empty_search", func(k *Knobs) *string { return &k.V2EmptySearch }, []string{"all", "none"}},
-		{"empty", func(k *Knobs) *string { return &k.Empty }, []string{"null", "string"}},
-		{"phone_answer", func(k *Knobs) *string { return &k.PhoneAnswer }, []string{"string", "as_sent"}},
-	}
-}
-
-// code is a knob that is one of a few numbers, the first of them if it is 0.
-type code struct {
-	name  string
-	field func(*Knobs) *int
-	codes []int
-}
-
-func codes() []code {
-	return []code{
-		{"v2_duplicate_status", func(k *Knobs) *int { return &k.V2DuplicateStatus }, []int{http.StatusBadRequest, http.StatusConflict}},
-		{"v2_first_page", func(k *Knobs) *int { return &k.V2FirstPage }, []int{0, 1}},
-		{"create_status", func(k *Knobs) *int { return &k.CreateStatus }, []int{http.StatusOK, http.StatusCreated}},
-		{"key_status", func(k *Knobs) *int { return &k.KeyStatus }, []int{http.StatusUnauthorized, http.StatusForbidden}},
-		{"limit_status", func(k *Knobs) *int { return &k.LimitStatus }, []int{http.StatusTooManyRequests, http.StatusInternalServerError}},
-	}
-}
-
-// switches are the knobs that are on or off.
-func switches() map[string]func(k *Knobs, on bool) {
-	return map[string]func(k *Knobs, on bool){
-		"strict":             func(k *Knobs, on bool) { k.Lenient = !on },
-		"legacy_arrays":      func(k *Knobs, on bool) { k.LegacyArrays = on },
-		"drop_delete_bodies": func(k *Knobs, on bool) { k.DropDeleteBodies = on },
-		"ignore_get_bodies":  func(k *Knobs, on bool) { k.IgnoreGetBodies = on },
-	}
-}
-
 // withDefaults checks the knobs and fills in the defaults.
 func (k Knobs) withDefaults() (Knobs, error) {
-	for _, c := range choices() {
-		at := c.field(&k)
-		if *at == "" {
-			*at = c.words[0]
-		}
-		if err := oneOf(*at, c.words...); err != nil {
-			return k, fmt.Errorf("%s %q: %w", c.name, *at, err)
-		}
+	if k.Window < 0 || k.MaxQueryAmount < 0 {
+		return k, fmt.Errorf("window and max_query_amount can't be negative")
 	}
-	for _, c := range codes() {
-		at := c.field(&k)
-		if *at == 0 {
-			*at = c.codes[0]
-		}
-		if !slices.Contains(c.codes, *at) {
-			return k, fmt.Errorf("%s %d: want one of %v", c.name, *at, c.codes)
-		}
+	if err := room.Defaults(knobTable(&k)); err != nil {
+		return k, err
 	}
 	if k.EditFields == "" {
 		k.EditFields = defaultEditFields
@@ -166,14 +101,8 @@ func (k Knobs) withDefaults() (Knobs, error) {
 	if k.Window == 0 {
 		k.Window = time.Second
 	}
-	if k.MaxQueryAmount == 0 {
-		k.MaxQueryAmount = 100
-	}
 	if k.APIKey == "" {
 		k.APIKey = "sandbox"
-	}
-	if k.Window < 0 || k.MaxQueryAmount < 0 {
-		return k, fmt.Errorf("window and max_query_amount can't be negative")
 	}
 	return k, nil
 }
@@ -181,96 +110,65 @@ func (k Knobs) withDefaults() (Knobs, error) {
 // deletesBy reports whether the legacy API takes the id of a contact to delete from there.
 func (k *Knobs) deletesBy(where string) bool { return listed(k.DeleteBy, where) }
 
-// knob is one setting by name.
-type knob struct {
-	name string
-	set  func(k *Knobs, value string) error
-}
-
-func knobTable() []knob {
-	var table []knob
-	for _, c := range choices() {
-		table = append(table, knob{c.name, func(k *Knobs, v string) error {
-			*c.field(k) = v
-			return oneOf(v, c.words...)
-		}})
+// knobTable lists the knobs that can be set by name.
+func knobTable(k *Knobs) []room.Setting {
+	table := []room.Setting{
+		room.Choice("answer", &k.Answer, shapeSingle, shapeArray, shapeFull, shapeData),
+		room.Choice("search_answer", &k.SearchAnswer, shapeSingle, shapeFirst, shapeArray, shapeFull, shapeData),
+		room.Choice("no_match", &k.NoMatch, "auto", "empty_object", "empty_array", "null", "404"),
+		room.Choice("search_match", &k.SearchMatch, matchExact, "contains"),
+		room.Choice("edit_naming", &k.EditNaming, namingBoth, namingCamel, namingSnake),
+		room.Choice("edit_at", &k.EditAt, "both", editShared, editOwn),
+		room.Choice("delete_answer", &k.DeleteAnswer, "text", "json_string", "object"),
+		room.Choice("duplicates", &k.Duplicates, "allow", "400"),
+		room.Choice("v2_delete", &k.V2Delete, "off", byBody, byQuery, byPath),
+		room.Choice("v2_errors", &k.V2Errors, "split", "entries", "status"),
+		room.Choice("v2_form", &k.V2Form, "documented", "status", "success"),
+		room.Choice("v2_empty_search", &k.V2EmptySearch, "all", "none"),
+		room.Choice("empty", &k.Empty, "null", "string"),
+		room.Choice("phone_answer", &k.PhoneAnswer, "string", "as_sent"),
+		code("v2_duplicate_status", &k.V2DuplicateStatus, http.StatusBadRequest, http.StatusConflict),
+		code("v2_first_page", &k.V2FirstPage, 0, 1),
+		code("create_status", &k.CreateStatus, http.StatusOK, http.StatusCreated),
+		code("key_status", &k.KeyStatus, http.StatusUnauthorized, http.StatusForbidden),
+		code("limit_status", &k.LimitStatus, http.StatusTooManyRequests, http.StatusInternalServerError),
+		room.Switch("strict", &k.Lenient, "off"),
+		room.Switch("legacy_arrays", &k.LegacyArrays, "on"),
+		room.Switch("drop_delete_bodies", &k.DropDeleteBodies, "on"),
+		room.Switch("ignore_get_bodies", &k.IgnoreGetBodies, "on"),
+		room.Text("edit_fields", &k.EditFields, func(v string) error { return eachOf(v, editable()...) }),
+		room.Text("delete_by", &k.DeleteBy, func(v string) error { return eachOf(v, byBody, byQuery, byPath) }),
+		room.Number("max_query_amount", &k.MaxQueryAmount, 1, 100),
+		room.Rate(&k.Rate),
+		room.Period("window", &k.Window),
+		room.LimitBody(&k.LimitBody),
+		room.LimitRetryAfter(&k.RetryAfter),
 	}
-	for _, c := range codes() {
-		table = append(table, knob{c.name, func(k *Knobs, v string) error {
-			n, err := strconv.Atoi(v)
-			if err != nil || !slices.Contains(c.codes, n) {
-				return fmt.Errorf("want one of %v", c.codes)
-			}
-			*c.field(k) = n
-			return nil
-		}})
-	}
-	for name, set := range switches() {
-		table = append(table, knob{name, func(k *Knobs, v string) error {
-			set(k, v == "on")
-			return oneOf(v, "on", "off")
-		}})
-	}
-	table = append(table, otherKnobs()...)
-	slices.SortFunc(table, func(a, b knob) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(table, func(a, b room.Setting) int { return strings.Compare(a.Name, b.Name) })
 	return table
 }
 
-// otherKnobs are those that have values of their own kind.
-func otherKnobs() []knob {
-	return []knob{
-		{"edit_fields", func(k *Knobs, v string) error {
-			k.EditFields = v
-			return eachOf(v, editable()...)
-		}},
-		{"delete_by", func(k *Knobs, v string) error {
-			k.DeleteBy = v
-			return eachOf(v, byBody, byQuery, byPath)
-		}},
-		{"max_query_amount", func(k *Knobs, v string) (err error) {
-			k.MaxQueryAmount, err = strconv.Atoi(v)
-			if err != nil || k.MaxQueryAmount < 1 {
-				return fmt.Errorf("want a whole number from 1")
+// code is a knob that is one of a few numbers, the first of which is the default.
+func code(name string, to *int, codes ...int) room.Setting {
+	return room.Setting{
+		Name: name,
+		Set: func(v string) (err error) {
+			*to, err = strconv.Atoi(v)
+			if err != nil || !slices.Contains(codes, *to) {
+				return fmt.Errorf("want one of %v", codes)
 			}
 			return nil
-		}},
-		{"rate", func(k *Knobs, v string) (err error) {
-			k.Rate, err = strconv.Atoi(v)
-			if err != nil || k.Rate < 0 {
-				return fmt.Errorf("want a whole number, 0 for no limit")
+		},
+		Default: func() error {
+			if *to == 0 {
+				*to = codes[0]
+			}
+			if !slices.Contains(codes, *to) {
+				return fmt.Errorf("%s %d: want one of %v", name, *to, codes)
 			}
 			return nil
-		}},
-		{"window", func(k *Knobs, v string) error {
-			d, err := time.ParseDuration(v)
-			if err != nil || d <= 0 {
-				return fmt.Errorf("want a duration, as in 10s")
-			}
-			k.Window = d
-			return nil
-		}},
-		{"limit_body", func(k *Knobs, v string) error {
-			k.LimitBody = room.BodyStyle(v)
-			if v == "json" {
-				k.LimitBody = room.BodyJSON
-			}
-			return oneOf(v, "json", "html", "empty")
-		}},
-		{"limit_retry_after", func(k *Knobs, v string) error {
-			k.RetryAfter = room.RetryForm(v)
-			if v == "none" {
-				k.RetryAfter = room.RetryNone
-			}
-			return oneOf(v, "seconds", "date", "none")
-		}},
+		},
 	}
-}
-
-func oneOf(v string, want ...string) error {
-	if !slices.Contains(want, v) {
-		return fmt.Errorf("want one of %v", want)
-	}
-	return nil
 }
 
 // eachOf checks a list with commas.
@@ -296,19 +194,8 @@ func listed(list, word string) bool {
 // tune applies settings on top of those the simulator was made with.
 func (s *Simulator) tune(settings []room.Knob) error {
 	k := s.made
-	table := knobTable()
-	for _, want := range settings {
-		i := slices.IndexFunc(table, func(one knob) bool { return one.name == want.Name })
-		if i < 0 {
-			var names []string
-			for _, one := range table {
-				names = append(names, one.name)
-			}
-			return room.UnknownKnob(Name, want, names)
-		}
-		if err := table[i].set(&k, want.Value); err != nil {
-			return fmt.Errorf("set %s=%s: %w", want.Name, want.Value, err)
-		}
+	if err := room.Tune(Name, knobTable(&k), settings); err != nil {
+		return err
 	}
 	s.knobs = k
 	s.paths = endpoints(k)

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
@@ -58,98 +57,28 @@ func (k Knobs) withDefaults() (Knobs, error) {
 	return k, nil
 }
 
-// knob is one setting by name.
-type knob struct {
-	name string
-	set  func(k *Knobs, value string) error
-}
-
-func knobTable() []knob {
-	return []knob{
-		{"put_mode", func(k *Knobs, v string) error {
-			k.PutMode = v
-			return oneOf(v, merge, replace)
-		}},
-		{"create_status", func(k *Knobs, v string) error {
-			k.CreateStatus, _ = strconv.Atoi(v)
-			return oneOf(v, "200", "201")
-		}},
-		{"rate", func(k *Knobs, v string) (err error) {
-			k.Rate, err = strconv.Atoi(v)
-			if err != nil || k.Rate < 0 {
-				return fmt.Errorf("want a whole number, 0 for no limit")
-			}
-			return nil
-		}},
-		{"window", func(k *Knobs, v string) error { return duration(&k.Window, v) }},
-		{"limit_retry_after", func(k *Knobs, v string) error {
-			k.RetryAfter = room.RetryForm(v)
-			if v == "none" {
-				k.RetryAfter = room.RetryNone
-			}
-			return oneOf(v, "seconds", "date", "none")
-		}},
-		{"limit_body", func(k *Knobs, v string) error {
-			k.LimitBody = room.BodyStyle(v)
-			if v == "json" {
-				k.LimitBody = room.BodyJSON
-			}
-			return oneOf(v, "json", "html", "empty")
-		}},
-		{"token_activation", func(k *Knobs, v string) error { return duration(&k.Activation, v) }},
-		{"token_ttl", func(k *Knobs, v string) error { return duration(&k.TokenTTL, v) }},
-		{"strict", func(k *Knobs, v string) error {
-			k.Lenient = v == "off"
-			return oneOf(v, "on", "off")
-		}},
-		{"micros", func(k *Knobs, v string) error {
-			k.Micros = v == "on"
-			return oneOf(v, "on", "off")
-		}},
-		{"content_length", func(k *Knobs, v string) error {
-			k.ContentLength = v == "on"
-			return oneOf(v, "on", "off")
-		}},
+// knobTable lists the knobs that can be set by name.
+func knobTable(k *Knobs) []room.Setting {
+	return []room.Setting{
+		room.Choice("put_mode", &k.PutMode, merge, replace),
+		room.Status("create_status", &k.CreateStatus, 200, 201),
+		room.Rate(&k.Rate),
+		room.Delay("window", &k.Window),
+		room.LimitRetryAfter(&k.RetryAfter),
+		room.LimitBody(&k.LimitBody),
+		room.Delay("token_activation", &k.Activation),
+		room.Delay("token_ttl", &k.TokenTTL),
+		room.Switch("strict", &k.Lenient, "off"),
+		room.Switch("micros", &k.Micros, "on"),
+		room.Switch("content_length", &k.ContentLength, "on"),
 	}
-}
-
-func oneOf(v string, want ...string) error {
-	for _, w := range want {
-		if v == w {
-			return nil
-		}
-	}
-	return fmt.Errorf("want one of %v", want)
-}
-
-func duration(d *time.Duration, v string) error {
-	n, err := time.ParseDuration(v)
-	if err != nil || n < 0 {
-		return fmt.Errorf("want a duration, as in 10s")
-	}
-	*d = n
-	return nil
 }
 
 // tune applies settings on top of those the simulator was made with.
 func (s *Simulator) tune(settings []room.Knob) error {
 	k := s.made
-	table := knobTable()
-next:
-	for _, want := range settings {
-		for _, one := range table {
-			if one.name == want.Name {
-				if err := one.set(&k, want.Value); err != nil {
-					return fmt.Errorf("set %s=%s: %w", want.Name, want.Value, err)
-				}
-				continue next
-			}
-		}
-		var names []string
-		for _, one := range table {
-			names = append(names, one.name)
-		}
-		return room.UnknownKnob(Name, want, names)
+	if err := room.Tune(Name, knobTable(&k), settings); err != nil {
+		return err
 	}
 	s.knobs = k
 	s.limit.Rate, s.limit.Per = k.Rate, k.Window

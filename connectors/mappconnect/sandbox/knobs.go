@@ -44,9 +44,9 @@ type Knobs struct {
 
 // The values of knobs that are words.
 const (
-	unitAny, unitSeconds, unitMillis                    = "any", "s", "ms"
-	answerEmpty, answerJSON, answer204                  = "empty", "json", "204"
-	limitJSON, limitText, limitHTML, limitEmpty, isNone = "json", "text", "html", "empty", "none"
+	unitAny, unitSeconds, unitMillis            = "any", "s", "ms"
+	answerEmpty, answerJSON, answer204          = "empty", "json", "204"
+	limitJSON, limitText, limitHTML, limitEmpty = "json", "text", "html", "empty"
 )
 
 // withDefaults checks the knobs and fills in the defaults.
@@ -58,161 +58,82 @@ func (k Knobs) withDefaults() (Knobs, error) {
 	}
 	def(&k.IntegrationID, SandboxIntegration)
 	def(&k.Secret, SandboxSecret)
-	def(&k.ExpUnit, unitAny)
-	def(&k.Answer, answerEmpty)
-	def(&k.LimitBody, limitJSON)
-	if k.AuthStatus == 0 {
-		k.AuthStatus = 401
-	}
 	if k.Window == 0 {
 		k.Window = time.Second
 	}
-	if k.LimitStatus == 0 {
-		k.LimitStatus = 500
-	}
 	switch {
-	case k.AuthStatus != 401 && k.AuthStatus != 403:
-		return k, fmt.Errorf("auth_status %d: want 401 or 403", k.AuthStatus)
-	case k.LimitStatus != 500 && k.LimitStatus != 429:
-		return k, fmt.Errorf("limit_status %d: want 500 or 429", k.LimitStatus)
 	case k.Window < 0 || k.TokenMax < 0 || k.ApplyDelay < 0 || k.MaxBody < 0 || k.Rate < 0:
 		return k, fmt.Errorf("window, token_max_ttl, apply_delay, max_body and rate can't be negative")
 	case strings.ContainsAny(k.IntegrationID, "/?# \t\r\n"):
 		return k, fmt.Errorf("integration id %q: want a UUID, or at least no blanks and slashes", k.IntegrationID)
 	}
-	for _, word := range []struct {
-		name, value string
-		want        []string
-	}{
-		{"exp_unit", k.ExpUnit, []string{unitAny, unitSeconds, unitMillis}},
-		{"answer", k.Answer, []string{answerEmpty, answerJSON, answer204}},
-		{"limit_body", k.LimitBody, []string{limitJSON, limitText, limitHTML, limitEmpty}},
-	} {
-		if err := oneOf(word.value, word.want...); err != nil {
-			return k, fmt.Errorf("%s %q: %w", word.name, word.value, err)
-		}
+	if err := room.Defaults(knobTable(&k)); err != nil {
+		return k, err
 	}
 	return k, nil
 }
 
-// knob is one setting by name.
-type knob struct {
-	name string
-	set  func(k *Knobs, value string) error
-}
-
-func knobTable() []knob {
-	return []knob{
-		{"auth_status", func(k *Knobs, v string) error {
-			k.AuthStatus, _ = strconv.Atoi(v)
-			return oneOf(v, "401", "403")
-		}},
-		{"exp_unit", func(k *Knobs, v string) error { return word(&k.ExpUnit, v, unitAny, unitSeconds, unitMillis) }},
-		{"strict_jwt", func(k *Knobs, v string) error { return onOff(&k.StrictJWT, v, "on", "off") }},
-		{"token_max_ttl", func(k *Knobs, v string) error { return duration(&k.TokenMax, v) }},
-		{"strict_subtypes", func(k *Knobs, v string) error { return onOff(&k.LooseSubtypes, v, "off", "on") }},
-		{"subtype_names", func(k *Knobs, v string) error {
-			k.SubtypeNames = v
+// knobTable lists the knobs that can be set by name.
+func knobTable(k *Knobs) []room.Setting {
+	return []room.Setting{
+		room.Status("auth_status", &k.AuthStatus, 401, 403),
+		room.Choice("exp_unit", &k.ExpUnit, unitAny, unitSeconds, unitMillis),
+		room.Switch("strict_jwt", &k.StrictJWT, "on"),
+		room.Delay("token_max_ttl", &k.TokenMax),
+		either("strict_subtypes", &k.LooseSubtypes, "off", "on"),
+		room.Text("subtype_names", &k.SubtypeNames, func(v string) error {
 			_, err := accepted(v)
 			return err
+		}),
+		{Name: "max_body", Set: func(v string) (err error) {
+			k.MaxBody, err = whole(v)
+			return err
 		}},
-		{"max_body", func(k *Knobs, v string) error {
+		room.Choice("answer", &k.Answer, answerEmpty, answerJSON, answer204),
+		either("poison", &k.PoisonSync, "sync", "async"),
+		room.Text("poison_text", &k.PoisonText, nil),
+		room.Delay("apply_delay", &k.ApplyDelay),
+		either("unknown_contact", &k.CreateUnknown, "create", "drop"),
+		room.Switch("strict_groups", &k.StrictGroups, "on"),
+		room.Switch("strict_datasets", &k.StrictData, "on"),
+		{Name: "rate", Set: func(v string) error {
 			n, err := whole(v)
-			k.MaxBody = int64(n)
+			k.Rate = int(n)
 			return err
 		}},
-		{"answer", func(k *Knobs, v string) error { return word(&k.Answer, v, answerEmpty, answerJSON, answer204) }},
-		{"poison", func(k *Knobs, v string) error { return onOff(&k.PoisonSync, v, "sync", "async") }},
-		{"poison_text", func(k *Knobs, v string) error {
-			k.PoisonText = v
-			return nil
-		}},
-		{"apply_delay", func(k *Knobs, v string) error { return duration(&k.ApplyDelay, v) }},
-		{"unknown_contact", func(k *Knobs, v string) error { return onOff(&k.CreateUnknown, v, "create", "drop") }},
-		{"strict_groups", func(k *Knobs, v string) error { return onOff(&k.StrictGroups, v, "on", "off") }},
-		{"strict_datasets", func(k *Knobs, v string) error { return onOff(&k.StrictData, v, "on", "off") }},
-		{"rate", func(k *Knobs, v string) (err error) {
-			k.Rate, err = whole(v)
-			return err
-		}},
-		{"window", func(k *Knobs, v string) error {
-			if err := duration(&k.Window, v); err != nil || k.Window == 0 {
+		{Name: "window", Set: func(v string) error {
+			if err := room.Period("window", &k.Window).Set(v); err != nil {
 				return fmt.Errorf("want a duration above 0, as in 1s")
 			}
 			return nil
 		}},
-		{"limit_status", func(k *Knobs, v string) error {
-			k.LimitStatus, _ = strconv.Atoi(v)
-			return oneOf(v, "500", "429")
-		}},
-		{"limit_retry_after", func(k *Knobs, v string) error {
-			k.RetryAfter = room.RetryForm(v)
-			if v == isNone {
-				k.RetryAfter = room.RetryNone
-			}
-			return oneOf(v, string(room.RetrySeconds), string(room.RetryDate), isNone)
-		}},
-		{"limit_body", func(k *Knobs, v string) error {
-			return word(&k.LimitBody, v, limitJSON, limitText, limitHTML, limitEmpty)
-		}},
+		room.Status("limit_status", &k.LimitStatus, 500, 429),
+		room.LimitRetryAfter(&k.RetryAfter),
+		room.Choice("limit_body", &k.LimitBody, limitJSON, limitText, limitHTML, limitEmpty),
 	}
 }
 
-func oneOf(v string, want ...string) error {
-	for _, w := range want {
-		if v == w {
-			return nil
-		}
-	}
-	return fmt.Errorf("want one of %v", want)
+// either is a knob that is one of two words, of which the first sets the field.
+func either(name string, to *bool, yes, no string) room.Setting {
+	return room.Setting{Name: name, Set: func(v string) error {
+		*to = v == yes
+		return room.OneOf(v, yes, no)
+	}}
 }
 
-func word(to *string, v string, want ...string) error {
-	*to = v
-	return oneOf(v, want...)
-}
-
-func onOff(to *bool, v, yes, no string) error {
-	*to = v == yes
-	return oneOf(v, yes, no)
-}
-
-func whole(v string) (int, error) {
+func whole(v string) (int64, error) {
 	n, err := strconv.ParseUint(v, 10, 31)
 	if err != nil {
 		return 0, fmt.Errorf("want a whole number, 0 for no limit")
 	}
-	return int(n), nil
-}
-
-func duration(d *time.Duration, v string) error {
-	n, err := time.ParseDuration(v)
-	if err != nil || n < 0 {
-		return fmt.Errorf("want a duration, as in 10s")
-	}
-	*d = n
-	return nil
+	return int64(n), nil
 }
 
 // tune applies settings on top of those the simulator was made with.
 func (s *Simulator) tune(settings []room.Knob) error {
 	k := s.made
-	table := knobTable()
-next:
-	for _, want := range settings {
-		for _, one := range table {
-			if one.name == want.Name {
-				if err := one.set(&k, want.Value); err != nil {
-					return fmt.Errorf("set %s=%s: %w", want.Name, want.Value, err)
-				}
-				continue next
-			}
-		}
-		var names []string
-		for _, one := range table {
-			names = append(names, one.name)
-		}
-		return room.UnknownKnob(Name, want, names)
+	if err := room.Tune(Name, knobTable(&k), settings); err != nil {
+		return err
 	}
 	subtypes, err := accepted(k.SubtypeNames)
 	if err != nil {

@@ -89,112 +89,10 @@ const (
 	keyCategory    = "category"
 )
 
-// choice is a knob with a closed set of values, the first of which is the default.
-type choice struct {
-	name   string
-	at     func(*Knobs) *string
-	values []string
-}
-
-func choices() []choice {
-	return []choice{
-		{"mandatory", func(k *Knobs) *string { return &k.Mandatory }, []string{strict, lenient}},
-		{"put_mode", func(k *Knobs) *string { return &k.PutMode }, []string{replace, merge}},
-		{"put_lists", func(k *Knobs) *string { return &k.PutLists }, []string{keep, replace}},
-		{"duplicates", func(k *Knobs) *string { return &k.Duplicates }, []string{allow, conflict}},
-		{"preference_key", func(k *Knobs) *string { return &k.PreferenceKey }, []string{keyPreference, keyPreferences, both}},
-		{"preference_shape", func(k *Knobs) *string { return &k.PreferenceShape }, []string{both, shapeObject, shapeArray}},
-		{"offering_type_at", func(k *Knobs) *string { return &k.OfferingTypeAt }, []string{either, keyPreference, keyLead}},
-		{"patch_path", func(k *Knobs) *string { return &k.PatchPath }, []string{short, long}},
-		{"delete_path", func(k *Knobs) *string { return &k.DeletePath }, []string{both, plural, singular}},
-		{"channel_key", func(k *Knobs) *string { return &k.ChannelKey }, []string{keySourceChan, keyChannel, both}},
-		{"read_offering_type", func(k *Knobs) *string { return &k.ReadOfferingType }, []string{sent, keyCategory}},
-		{"empty_fields", func(k *Knobs) *string { return &k.EmptyFields }, []string{shapeObject, shapeArray}},
-		{"text_match", func(k *Knobs) *string { return &k.TextMatch }, []string{contains, exact}},
-	}
-}
-
-// statusKnob is a knob that is one of two statuses, the first of which is the default.
-type statusKnob struct {
-	name   string
-	at     func(*Knobs) *int
-	values [2]int
-}
-
-func statusKnobs() []statusKnob {
-	return []statusKnob{
-		{"create_status", func(k *Knobs) *int { return &k.CreateStatus }, [2]int{200, 201}},
-		{"invalid_status", func(k *Knobs) *int { return &k.InvalidStatus }, [2]int{400, 422}},
-		{"missing_delete", func(k *Knobs) *int { return &k.MissingDelete }, [2]int{404, 405}},
-		{"token_status", func(k *Knobs) *int { return &k.TokenStatus }, [2]int{200, 201}},
-	}
-}
-
-// amount is a knob that counts something; 0 is the default.
-type amount struct {
-	name string
-	at   func(*Knobs) *int
-	def  int
-}
-
-func amounts() []amount {
-	return []amount{
-		{"mandatory_field", func(k *Knobs) *int { return &k.MandatoryField }, 0},
-		{"max_operations", func(k *Knobs) *int { return &k.MaxOperations }, 0},
-		{"default_per_page", func(k *Knobs) *int { return &k.DefaultPerPage }, 100},
-		{"max_per_page", func(k *Knobs) *int { return &k.MaxPerPage }, 100},
-		{"churn", func(k *Knobs) *int { return &k.Churn }, 0},
-		{"rate", func(k *Knobs) *int { return &k.Rate }, 0},
-	}
-}
-
-// flag is a knob that is on or off.
-type flag struct {
-	name string
-	at   func(*Knobs) *bool
-	when string // what sets it
-}
-
-func flags() []flag {
-	return []flag{
-		{"bulk_atomic", func(k *Knobs) *bool { return &k.BulkLoose }, off},
-		{"dropped_bodies", func(k *Knobs) *bool { return &k.DroppedBodies }, "on"},
-		{"envelope", func(k *Knobs) *bool { return &k.Bare }, off},
-		{"omit_page", func(k *Knobs) *bool { return &k.OmitPage }, "on"},
-		{"omit_count", func(k *Knobs) *bool { return &k.OmitCount }, "on"},
-		{"ignore_page", func(k *Knobs) *bool { return &k.IgnorePage }, "on"},
-		{"strict_filters", func(k *Knobs) *bool { return &k.StrictFilters }, "on"},
-	}
-}
-
 // withDefaults checks the knobs and fills in the defaults.
 func (k Knobs) withDefaults() (Knobs, error) {
-	for _, c := range choices() {
-		v := c.at(&k)
-		if *v == "" {
-			*v = c.values[0]
-		}
-		if err := oneOf(*v, c.values...); err != nil {
-			return k, fmt.Errorf("%s %q: %w", c.name, *v, err)
-		}
-	}
-	for _, s := range statusKnobs() {
-		v := s.at(&k)
-		if *v == 0 {
-			*v = s.values[0]
-		}
-		if *v != s.values[0] && *v != s.values[1] {
-			return k, fmt.Errorf("%s %d: want %d or %d", s.name, *v, s.values[0], s.values[1])
-		}
-	}
-	for _, a := range amounts() {
-		v := a.at(&k)
-		if *v == 0 {
-			*v = a.def
-		}
-		if *v < 0 {
-			return k, fmt.Errorf("%s %d: want a whole number from 0", a.name, *v)
-		}
+	if err := room.Defaults(knobTable(&k)); err != nil {
+		return k, err
 	}
 	for _, d := range []struct {
 		to  *string
@@ -232,119 +130,60 @@ func checkRights(deny string) error {
 		return nil
 	}
 	for right := range strings.SplitSeq(deny, ",") {
-		if err := oneOf(right, rights...); err != nil {
+		if err := room.OneOf(right, rights...); err != nil {
 			return fmt.Errorf("deny %q: %w", right, err)
 		}
 	}
 	return nil
 }
 
-// knob is one setting by name.
-type knob struct {
-	name string
-	set  func(k *Knobs, value string) error
-}
-
-func knobTable() []knob {
-	var out []knob
-	for _, c := range choices() {
-		out = append(out, knob{c.name, func(k *Knobs, v string) error {
-			*c.at(k) = v
-			return oneOf(v, c.values...)
-		}})
+// knobTable lists the knobs that can be set by name.
+func knobTable(k *Knobs) []room.Setting {
+	return []room.Setting{
+		room.Choice("mandatory", &k.Mandatory, strict, lenient),
+		room.Choice("put_mode", &k.PutMode, replace, merge),
+		room.Choice("put_lists", &k.PutLists, keep, replace),
+		room.Choice("duplicates", &k.Duplicates, allow, conflict),
+		room.Choice("preference_key", &k.PreferenceKey, keyPreference, keyPreferences, both),
+		room.Choice("preference_shape", &k.PreferenceShape, both, shapeObject, shapeArray),
+		room.Choice("offering_type_at", &k.OfferingTypeAt, either, keyPreference, keyLead),
+		room.Choice("patch_path", &k.PatchPath, short, long),
+		room.Choice("delete_path", &k.DeletePath, both, plural, singular),
+		room.Choice("channel_key", &k.ChannelKey, keySourceChan, keyChannel, both),
+		room.Choice("read_offering_type", &k.ReadOfferingType, sent, keyCategory),
+		room.Choice("empty_fields", &k.EmptyFields, shapeObject, shapeArray),
+		room.Choice("text_match", &k.TextMatch, contains, exact),
+		room.Status("create_status", &k.CreateStatus, 200, 201),
+		room.Status("invalid_status", &k.InvalidStatus, 400, 422),
+		room.Status("missing_delete", &k.MissingDelete, 404, 405),
+		room.Status("token_status", &k.TokenStatus, 200, 201),
+		room.Number("mandatory_field", &k.MandatoryField, 0, 0),
+		room.Number("max_operations", &k.MaxOperations, 0, 0),
+		room.Number("default_per_page", &k.DefaultPerPage, 0, 100),
+		room.Number("max_per_page", &k.MaxPerPage, 0, 100),
+		room.Number("churn", &k.Churn, 0, 0),
+		room.Number("rate", &k.Rate, 0, 0),
+		room.Switch("bulk_atomic", &k.BulkLoose, off),
+		room.Switch("dropped_bodies", &k.DroppedBodies, "on"),
+		room.Switch("envelope", &k.Bare, off),
+		room.Switch("omit_page", &k.OmitPage, "on"),
+		room.Switch("omit_count", &k.OmitCount, "on"),
+		room.Switch("ignore_page", &k.IgnorePage, "on"),
+		room.Switch("strict_filters", &k.StrictFilters, "on"),
+		room.Text("deny", &k.Deny, checkRights),
+		room.Period("window", &k.Window),
+		room.Period("token_ttl", &k.TokenTTL),
+		room.Text("static_token", &k.StaticToken, nil),
+		room.LimitRetryAfter(&k.RetryAfter),
+		room.LimitBody(&k.LimitBody),
 	}
-	for _, s := range statusKnobs() {
-		out = append(out, knob{s.name, func(k *Knobs, v string) error {
-			*s.at(k), _ = strconv.Atoi(v)
-			return oneOf(v, strconv.Itoa(s.values[0]), strconv.Itoa(s.values[1]))
-		}})
-	}
-	for _, a := range amounts() {
-		out = append(out, knob{a.name, func(k *Knobs, v string) error {
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 0 {
-				return fmt.Errorf("want a whole number from 0")
-			}
-			*a.at(k) = n
-			return nil
-		}})
-	}
-	for _, f := range flags() {
-		out = append(out, knob{f.name, func(k *Knobs, v string) error {
-			*f.at(k) = v == f.when
-			return oneOf(v, "on", off)
-		}})
-	}
-	return append(out, otherKnobs()...)
-}
-
-// otherKnobs are those that are like no other.
-func otherKnobs() []knob {
-	return []knob{
-		{"deny", func(k *Knobs, v string) error {
-			k.Deny = v
-			return checkRights(v)
-		}},
-		{"window", func(k *Knobs, v string) error { return duration(&k.Window, v) }},
-		{"token_ttl", func(k *Knobs, v string) error { return duration(&k.TokenTTL, v) }},
-		{"static_token", func(k *Knobs, v string) error {
-			k.StaticToken = v
-			return nil
-		}},
-		{"limit_retry_after", func(k *Knobs, v string) error {
-			k.RetryAfter = room.RetryForm(v)
-			if v == "none" {
-				k.RetryAfter = room.RetryNone
-			}
-			return oneOf(v, "seconds", "date", "none")
-		}},
-		{"limit_body", func(k *Knobs, v string) error {
-			k.LimitBody = room.BodyStyle(v)
-			if v == "json" {
-				k.LimitBody = room.BodyJSON
-			}
-			return oneOf(v, "json", "html", "empty")
-		}},
-	}
-}
-
-func oneOf(v string, want ...string) error {
-	for _, w := range want {
-		if v == w {
-			return nil
-		}
-	}
-	return fmt.Errorf("want one of %v", want)
-}
-
-func duration(d *time.Duration, v string) error {
-	n, err := time.ParseDuration(v)
-	if err != nil || n <= 0 {
-		return fmt.Errorf("want a duration, as in 10s")
-	}
-	*d = n
-	return nil
 }
 
 // tune applies settings on top of those the simulator was made with.
 func (s *Simulator) tune(settings []room.Knob) error {
 	k := s.made
-	table := knobTable()
-next:
-	for _, want := range settings {
-		for _, one := range table {
-			if one.name == want.Name {
-				if err := one.set(&k, want.Value); err != nil {
-					return fmt.Errorf("set %s=%s: %w", want.Name, want.Value, err)
-				}
-				continue next
-			}
-		}
-		var names []string
-		for _, one := range table {
-			names = append(names, one.name)
-		}
-		return room.UnknownKnob(Name, want, names)
+	if err := room.Tune(Name, knobTable(&k), settings); err != nil {
+		return err
 	}
 	k, err := k.withDefaults()
 	if err != nil {

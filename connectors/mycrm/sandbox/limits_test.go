@@ -363,11 +363,11 @@ func TestKnobErrors(t *testing.T) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, k := range knobTable() {
-		if seen[k.name] {
-			t.Errorf("%s is there twice", k.name)
+	for _, k := range knobTable(&Knobs{}) {
+		if seen[k.Name] {
+			t.Errorf("%s is there twice", k.Name)
 		}
-		seen[k.name] = true
+		seen[k.Name] = true
 	}
 }
 
