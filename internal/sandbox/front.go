@@ -22,7 +22,7 @@ import (
 //	GET  /_sandbox/faults          the rules with their counts
 //	POST /_sandbox/faults          replaces the rules by those in the body (text; empty: none)
 //
-// The exported fields are set before the first request and not changed after it.
+// The exported fields are set before the first request and not changed after it; Store and Now are Open's to set.
 type Front struct {
 	Name   string // the vendor's, as in targets
 	Prefix string // what all the vendor's paths begin with, "/api/v1": fault rules and counters leave it out
@@ -36,6 +36,8 @@ type Front struct {
 	Tune func([]Knob) error
 	// Fill makes what a first start has; it is called when the store is new or has been reset.
 	Fill func() error
+	// Ready takes up from the store, which has all that a first start has, what a simulator holds in memory; nil: nothing.
+	Ready func() error
 
 	mu       sync.Mutex
 	faults   *Faults
@@ -48,6 +50,24 @@ type Arrival struct {
 	Route  string                    // for the counters: the path with ids and terms as {id}, {term}
 	Paced  bool                      // it counts towards the vendor's rate
 	Answer func(http.ResponseWriter) // does the work and answers
+}
+
+// Open opens the folder of the options, or a store in memory, and starts. If that fails, the folder is free again.
+func (f *Front) Open(o Options) error {
+	store, err := OpenStore(o.Dir, f.Name)
+	if err != nil {
+		return err
+	}
+	f.Store, f.Now = store, o.Clock()
+	err = f.Start(o.Faults)
+	if err == nil && f.Ready != nil {
+		err = f.Ready()
+	}
+	if err != nil {
+		_ = store.Close()
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return nil
 }
 
 // Start takes up the faults and the counters of earlier runs, and fills a new store.

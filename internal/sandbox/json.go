@@ -67,25 +67,25 @@ func Marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }
 
-// ErrTooLarge is the error of a body that is larger than is read.
-var ErrTooLarge = errors.New("the body is too large")
-
-// ReadBody reads a request's body, at most so many bytes of it.
+// ReadBody reads a request's body, at most so many bytes of it. Its error is a *Refusal, with 413 of one that is larger.
 func ReadBody(r *http.Request, most int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the body: %w", err)
+		return nil, Invalid("read the body: %v", err)
 	}
 	if int64(len(b)) > most {
-		return nil, ErrTooLarge
+		return nil, Refuse(http.StatusRequestEntityTooLarge, "the body is too large")
 	}
 	return b, nil
 }
 
-// IsJSON reports whether the request says that its body is JSON.
-func IsJSON(r *http.Request) bool {
+// NeedJSON refuses a request that does not say that its body is JSON, with the status.
+func NeedJSON(r *http.Request, status int) error {
 	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && t == "application/json"
+	if err != nil || t != "application/json" {
+		return Refuse(status, "want Content-Type: application/json")
+	}
+	return nil
 }
 
 // Member is one member of a JSON object.

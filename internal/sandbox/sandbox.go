@@ -1,5 +1,6 @@
 // Package sandbox holds what the vendors' simulators share: records kept in a folder, a ledger of what was accepted,
-// faults on demand, a limit on the rate of calls, a clock that tests can turn, and a server on loopback.
+// faults on demand, knobs that rules can set, a limit on the rate of calls, a clock that tests can turn, paths with their
+// methods, signed tokens, and a server on loopback.
 //
 // A simulator is an http.Handler that owns one Front. The Front keeps the books for every request: it serves the
 // paths below /_sandbox/, counts the request, asks the Faults whether it is to fail, and lets the simulator answer it.

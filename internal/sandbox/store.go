@@ -113,6 +113,16 @@ func (tx *Tx) Has(kind, id string) bool {
 // Put makes a document, at the end of its kind, or changes it where it stands. The store keeps doc.
 func (tx *Tx) Put(kind, id string, doc []byte) { tx.ops = append(tx.ops, op{kind, id, doc}) }
 
+// PutJSON puts v as JSON.
+func (tx *Tx) PutJSON(kind, id string, v any) error {
+	doc, err := Marshal(v)
+	if err != nil {
+		return err
+	}
+	tx.Put(kind, id, doc)
+	return nil
+}
+
 // Delete removes a document.
 func (tx *Tx) Delete(kind, id string) { tx.ops = append(tx.ops, op{kind, id, nil}) }
 
@@ -125,6 +135,25 @@ func (s *Store) Write(w Written, fn func(*Tx) (id string, err error)) error {
 // Fill makes the changes of fn without listing them: what was there before the first write.
 func (s *Store) Fill(fn func(*Tx) error) error {
 	return s.change(func(tx *Tx) (string, error) { return "", fn(tx) }, nil)
+}
+
+// FillMany calls fn with 0 to n-1 and makes its changes as Fill does, those of a few thousand calls at a time.
+func (s *Store) FillMany(n int, fn func(tx *Tx, i int) error) error {
+	const step = 2000
+	for from := 0; from < n; from += step {
+		err := s.Fill(func(tx *Tx) error {
+			for i := from; i < min(from+step, n); i++ {
+				if err := fn(tx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) change(fn func(*Tx) (string, error), w *Written) error {

@@ -100,7 +100,7 @@ func (s *Simulator) change(c *call, id string, members []room.Member, v2 bool) (
 		if err := move(tx, id, old.Email, one.Email); err != nil {
 			return "", err
 		}
-		return id, put(tx, kindContacts, id, one)
+		return id, tx.PutJSON(kindContacts, id, one)
 	})
 	return one, err
 }
@@ -123,10 +123,10 @@ func (s *Simulator) drop(c *call, id string) error {
 func array(body []byte) ([]json.RawMessage, error) {
 	var all []json.RawMessage
 	if err := json.Unmarshal(body, &all); err != nil {
-		return nil, invalid("the body is not valid JSON: %v", err)
+		return nil, room.Invalid("the body is not valid JSON: %v", err)
 	}
 	if len(all) == 0 {
-		return nil, invalid("the array is empty")
+		return nil, room.Invalid("the array is empty")
 	}
 	return all, nil
 }

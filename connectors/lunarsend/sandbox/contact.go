@@ -105,9 +105,9 @@ func (c *contact) set(m room.Member, k *Knobs) error {
 	}
 	switch {
 	case !ok && m.Name == "phone":
-		return invalid("phone: want a string or a whole number")
+		return room.Invalid("phone: want a string or a whole number")
 	case !ok:
-		return invalid("%s: want a string", m.Name)
+		return room.Invalid("%s: want a string", m.Name)
 	case m.Name == "name":
 		// An edit has one name, a contact has two.
 		first, last, _ := strings.Cut(strings.TrimSpace(text), " ")
@@ -130,7 +130,7 @@ func (c *call) build(members []room.Member, fields []string) (contact, error) {
 			if c.knobs.Lenient {
 				continue
 			}
-			return one, invalid("%s: a new contact has no such field", m.Name)
+			return one, room.Invalid("%s: a new contact has no such field", m.Name)
 		}
 		if err := one.set(m, &c.knobs); err != nil {
 			return one, err
@@ -142,10 +142,10 @@ func (c *call) build(members []room.Member, fields []string) (contact, error) {
 // complete reports what is missing of a contact: the document requires these two.
 func (c *contact) complete() error {
 	if strings.TrimSpace(c.FirstName) == "" {
-		return invalid("first_name is required")
+		return room.Invalid("first_name is required")
 	}
 	if strings.TrimSpace(c.Email) == "" {
-		return invalid("email is required")
+		return room.Invalid("email is required")
 	}
 	return nil
 }
@@ -233,11 +233,11 @@ func withEmail(from reader, email string) ([]string, error) {
 }
 
 func duplicate(k *Knobs, v2 bool, email string) error {
-	p := &problem{http.StatusBadRequest, "duplicate_email", fmt.Sprintf("email: there is a contact with %s already", email)}
+	r := &room.Refusal{Status: http.StatusBadRequest, Code: "duplicate_email", Text: fmt.Sprintf("email: there is a contact with %s already", email)}
 	if v2 {
-		p.status = k.V2DuplicateStatus
+		r.Status = k.V2DuplicateStatus
 	}
-	return p
+	return r
 }
 
 // setEmails says who has an address.
@@ -246,7 +246,7 @@ func setEmails(tx *room.Tx, email string, ids []string) error {
 		tx.Delete(kindEmails, emailKey(email))
 		return nil
 	}
-	return put(tx, kindEmails, emailKey(email), holders{strings.ToLower(email), ids})
+	return tx.PutJSON(kindEmails, emailKey(email), holders{strings.ToLower(email), ids})
 }
 
 // insert keeps a new contact under its id.
@@ -258,7 +258,7 @@ func insert(tx *room.Tx, one *contact) error {
 	if err := setEmails(tx, one.Email, append(slices.Clip(ids), one.ID)); err != nil {
 		return err
 	}
-	return put(tx, kindContacts, one.ID, one)
+	return tx.PutJSON(kindContacts, one.ID, one)
 }
 
 // move takes a contact out of the index under one address and, unless it is "", enters it under another.
@@ -294,14 +294,4 @@ func find(from reader, id string) (contact, error) {
 	}
 	err = json.Unmarshal(doc, &one)
 	return one, err
-}
-
-// put keeps v as JSON.
-func put(tx *room.Tx, kind, id string, v any) error {
-	doc, err := room.Marshal(v)
-	if err != nil {
-		return err
-	}
-	tx.Put(kind, id, doc)
-	return nil
 }

@@ -56,10 +56,10 @@ func (s *Simulator) createMany(c *call) error {
 	for i, doc := range docs {
 		members, err := room.ParseObject(doc)
 		if err != nil {
-			return invalid("contact %d: %v", i+1, err)
+			return room.Invalid("contact %d: %v", i+1, err)
 		}
 		if all[i], err = c.build(members, createFields()); err != nil {
-			return invalid("contact %d: %v", i+1, err)
+			return room.Invalid("contact %d: %v", i+1, err)
 		}
 	}
 	if err := s.createAll(c, all, false); err != nil {
@@ -107,10 +107,10 @@ func (s *Simulator) editWith(c *call, members []room.Member) error {
 	}
 	sets, err := room.ParseObject(update.Value)
 	if err != nil {
-		return invalid("%s: want an object", update.Name)
+		return room.Invalid("%s: want an object", update.Name)
 	}
 	if len(sets) == 0 {
-		return invalid("%s: there is nothing to change", update.Name)
+		return room.Invalid("%s: there is nothing to change", update.Name)
 	}
 	allowed := strings.Split(c.knobs.EditFields, ",")
 	var known []room.Member
@@ -118,7 +118,7 @@ func (s *Simulator) editWith(c *call, members []room.Member) error {
 		if slices.Contains(allowed, m.Name) {
 			known = append(known, m)
 		} else if !c.knobs.Lenient {
-			return invalid("%s: can't be changed; only %s can", m.Name, strings.Join(allowed, ", "))
+			return room.Invalid("%s: can't be changed; only %s can", m.Name, strings.Join(allowed, ", "))
 		}
 	}
 	one, err := s.change(c, id, known, false)
@@ -140,7 +140,7 @@ func (c *call) edited(members []room.Member) (id string, update room.Member, err
 	var found [2]room.Member
 	for _, m := range members {
 		if !editName(m.Name) && !c.knobs.Lenient {
-			return "", update, invalid("%s: an edit has %s and %s", m.Name, spellings[0][0], spellings[0][1])
+			return "", update, room.Invalid("%s: an edit has %s and %s", m.Name, spellings[0][0], spellings[0][1])
 		}
 		for _, names := range spellings {
 			i := slices.Index(names[:], m.Name)
@@ -148,19 +148,19 @@ func (c *call) edited(members []room.Member) (id string, update room.Member, err
 				continue
 			}
 			if found[i].Name != "" && string(found[i].Value) != string(m.Value) {
-				return "", update, invalid("%s and %s differ", found[i].Name, m.Name)
+				return "", update, room.Invalid("%s and %s differ", found[i].Name, m.Name)
 			}
 			found[i] = m
 		}
 	}
 	for i, m := range found {
 		if m.Name == "" {
-			return "", update, invalid("%s is required", spellings[0][i])
+			return "", update, room.Invalid("%s is required", spellings[0][i])
 		}
 	}
 	id, ok := found[0].Text()
 	if !ok || strings.TrimSpace(id) == "" {
-		return "", update, invalid("%s: want a string, the id of a contact", found[0].Name)
+		return "", update, room.Invalid("%s: want a string, the id of a contact", found[0].Name)
 	}
 	return id, found[1], nil
 }
@@ -173,14 +173,14 @@ func (s *Simulator) search(c *call) error {
 		return err
 	}
 	if by == "" {
-		return invalid("searchby is required")
+		return room.Invalid("searchby is required")
 	}
 	if term == "" {
-		return invalid("search is required")
+		return room.Invalid("search is required")
 	}
 	// "Search must be a valid contact field", and which ones are valid is not said.
 	if fields := append(createFields(), "id"); !slices.Contains(fields, by) {
-		return invalid("searchby: %q is none of %s", by, strings.Join(fields, ", "))
+		return room.Invalid("searchby: %q is none of %s", by, strings.Join(fields, ", "))
 	}
 	ids, err := s.match(by, term, &c.knobs)
 	if err != nil {
@@ -209,10 +209,10 @@ func (c *call) searched() (by, term string, err error) {
 	if c.query.Has("searchby") || c.query.Has("search") || len(c.body) == 0 {
 		for name, values := range c.query {
 			if name != "searchby" && name != "search" && !c.knobs.Lenient {
-				return "", "", invalid("%s: a search has searchby and search", name)
+				return "", "", room.Invalid("%s: a search has searchby and search", name)
 			}
 			if len(values) > 1 && !c.knobs.Lenient {
-				return "", "", invalid("%s is there twice", name)
+				return "", "", room.Invalid("%s is there twice", name)
 			}
 		}
 		return c.query.Get("searchby"), c.query.Get("search"), nil
@@ -230,11 +230,11 @@ func (c *call) searched() (by, term string, err error) {
 			term, ok = m.Text()
 		default:
 			if !c.knobs.Lenient {
-				return "", "", invalid("%s: a search has searchby and search", m.Name)
+				return "", "", room.Invalid("%s: a search has searchby and search", m.Name)
 			}
 		}
 		if !ok {
-			return "", "", invalid("%s: want a string", m.Name)
+			return "", "", room.Invalid("%s: want a string", m.Name)
 		}
 	}
 	return by, term, nil
@@ -251,7 +251,7 @@ func (c *call) nothing(by, term string) error {
 	case "null":
 		body = "null"
 	case "404":
-		return &problem{status: http.StatusNotFound, text: "there is no contact with " + by + " " + term}
+		return room.Refuse(http.StatusNotFound, "there is no contact with %s %s", by, term)
 	}
 	room.WriteRaw(c.w, http.StatusOK, []byte(body))
 	return nil
@@ -270,10 +270,10 @@ func (s *Simulator) remove(c *call) error {
 			if m.Name == "contact_id" {
 				id, ok = m.Text()
 			} else if !c.knobs.Lenient {
-				return invalid("%s: a delete has contact_id alone", m.Name)
+				return room.Invalid("%s: a delete has contact_id alone", m.Name)
 			}
 			if !ok {
-				return invalid("contact_id: want a string")
+				return room.Invalid("contact_id: want a string")
 			}
 		}
 	}
@@ -284,12 +284,12 @@ func (s *Simulator) remove(c *call) error {
 			case id == "":
 				id = asked
 			case id != asked:
-				return invalid("contact_id: %s and %s are two contacts", id, asked)
+				return room.Invalid("contact_id: %s and %s are two contacts", id, asked)
 			}
 		}
 	}
 	if strings.TrimSpace(id) == "" {
-		return invalid("contact_id is required")
+		return room.Invalid("contact_id is required")
 	}
 	return s.removeOne(c, id)
 }

@@ -34,7 +34,7 @@ type Simulator struct {
 
 	made  Knobs // as it was made
 	knobs Knobs // with what the faults set; guarded by the Front, which asks one at a time
-	paths []endpoint
+	paths room.Endpoints[handler]
 	limit room.Limiter
 	seed  int
 
@@ -53,21 +53,10 @@ func NewWith(o room.Options, k Knobs) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", Name, err)
 	}
-	store, err := room.OpenStore(o.Dir, Name)
-	if err != nil {
-		return nil, err
-	}
 	s := &Simulator{made: k, knobs: k, seed: o.Seed}
-	s.Front.Name = Name
-	s.Prefix = prefix
-	s.Store = store
-	s.Now = o.Clock()
-	s.Front.Arrive = s.arrive
-	s.Tune = s.tune
-	s.Fill = s.plant
-	if err := s.Start(o.Faults); err != nil {
-		_ = store.Close()
-		return nil, fmt.Errorf("%s: %w", Name, err)
+	s.Front = room.Front{Name: Name, Prefix: prefix, Arrive: s.arrive, Tune: s.tune, Fill: s.plant}
+	if err := s.Open(o); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -92,15 +81,9 @@ type call struct {
 // handler does the work of one endpoint.
 type handler func(*Simulator, *call) error
 
-// endpoint is one path with its methods.
-type endpoint struct {
-	path    string
-	methods map[string]handler
-}
-
 // endpoints are the paths that there are under the settings. The document names none; that creating is
 // POST /api/contacts is what a later page of the vendor says, and the rest follows from it.
-func endpoints(k Knobs) []endpoint {
+func endpoints(k Knobs) room.Endpoints[handler] {
 	type m = map[string]handler
 	legacy := m{"GET": (*Simulator).search, "POST": (*Simulator).post, "DELETE": (*Simulator).remove}
 	edit, one, v2, v2one := m{}, m{}, m{"POST": (*Simulator).createV2, "PATCH": (*Simulator).patchV2}, m{}
@@ -116,60 +99,34 @@ func endpoints(k Knobs) []endpoint {
 	case byPath:
 		v2one["DELETE"] = (*Simulator).removeV2
 	}
-	return []endpoint{
-		{"/contacts", legacy},
-		{"/contacts/edit", edit},
-		{"/contacts/{id}", one},
-		{"/v2/contacts", v2},
-		{"/v2/contacts/search", m{"GET": (*Simulator).searchV2}},
-		{"/v2/contacts/{id}", v2one},
+	return room.Endpoints[handler]{
+		{Path: "/contacts", Methods: legacy},
+		{Path: "/contacts/edit", Methods: edit},
+		{Path: "/contacts/{id}", Methods: one},
+		{Path: "/v2/contacts", Methods: v2},
+		{Path: "/v2/contacts/search", Methods: m{"GET": (*Simulator).searchV2}},
+		{Path: "/v2/contacts/{id}", Methods: v2one},
 	}
-}
-
-// find returns the endpoint of an escaped path and its variable parts, decoded.
-func (s *Simulator) find(path string) (endpoint, []string, bool) {
-	parts := strings.Split(path, "/")
-	for _, e := range s.paths {
-		want := strings.Split(e.path, "/")
-		if len(want) != len(parts) {
-			continue
-		}
-		var args []string
-		ok := true
-		for i := range want {
-			if strings.HasPrefix(want[i], "{") && parts[i] != "" {
-				arg, err := url.PathUnescape(parts[i])
-				ok = ok && err == nil
-				args = append(args, arg)
-			} else if want[i] != parts[i] {
-				ok = false
-			}
-		}
-		if ok {
-			return e, args, true
-		}
-	}
-	return endpoint{}, nil, false
 }
 
 // arrive decides on a request before its body is read: path, key and rate, in the order of arrival.
 func (s *Simulator) arrive(r *http.Request, at time.Time) room.Arrival {
 	path, ours := strings.CutPrefix(r.URL.EscapedPath(), prefix)
-	e, args, known := s.find(path)
+	e, args, known := s.paths.Find(path)
 	known = known && ours
-	a := room.Arrival{Route: e.path, Paced: true}
+	a := room.Arrival{Route: e.Path, Paced: true}
 	if !known {
 		a.Route = "?"
 	}
 
 	c := &call{r: r, path: path, at: at, knobs: s.knobs, args: args}
 	refused := s.authorize(r, at)
-	do := e.methods[r.Method]
+	do := e.Methods[r.Method]
 	switch {
 	case !known:
-		refused = &problem{status: http.StatusNotFound, text: "there is no such path"}
+		refused = room.Refuse(http.StatusNotFound, "there is no such path")
 	case do == nil:
-		refused = &problem{status: http.StatusMethodNotAllowed, text: "this path does not take " + r.Method}
+		refused = room.Refuse(http.StatusMethodNotAllowed, "this path does not take %s", r.Method)
 	}
 	a.Answer = func(w http.ResponseWriter) {
 		c.w = w
@@ -184,7 +141,7 @@ func (s *Simulator) arrive(r *http.Request, at time.Time) room.Arrival {
 		}
 		if err != nil {
 			if do == nil && known {
-				w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(e.methods)), ", "))
+				w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(e.Methods)), ", "))
 			}
 			c.fail(err)
 		}
@@ -196,7 +153,7 @@ func (s *Simulator) arrive(r *http.Request, at time.Time) room.Arrival {
 func (s *Simulator) authorize(r *http.Request, at time.Time) error {
 	keys := r.Header.Values("X-Api-Key")
 	if len(keys) != 1 || keys[0] != s.made.APIKey {
-		return &problem{status: s.knobs.KeyStatus, text: "the x-api-key header has no valid key"}
+		return room.Refuse(s.knobs.KeyStatus, "the x-api-key header has no valid key")
 	}
 	if wait, ok := s.limit.Arrive(keys[0], at); !ok {
 		return &limited{wait}
@@ -210,14 +167,11 @@ const maxBody = 16 << 20
 // read takes in the query and the body, or what the settings leave of it.
 func (c *call) read() error {
 	body, err := room.ReadBody(c.r, maxBody)
-	if errors.Is(err, room.ErrTooLarge) {
-		return &problem{status: http.StatusRequestEntityTooLarge, text: err.Error()}
-	}
 	if err != nil {
-		return invalid("%v", err)
+		return err
 	}
 	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
-		return invalid("the query can't be read: %v", err)
+		return room.Invalid("the query can't be read: %v", err)
 	}
 	dropped := c.r.Method == http.MethodGet && c.knobs.IgnoreGetBodies || c.r.Method == http.MethodDelete && c.knobs.DropDeleteBodies
 	if !dropped {
@@ -226,21 +180,8 @@ func (c *call) read() error {
 	return nil
 }
 
-// problem is a refusal with its status.
-type problem struct {
-	status int
-	code   string // "": that of the status
-	text   string
-}
-
-func (p *problem) Error() string { return p.text }
-
-func invalid(format string, args ...any) error {
-	return &problem{status: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
-}
-
 func notFound(id string) error {
-	return &problem{status: http.StatusNotFound, text: "there is no contact with id " + id}
+	return room.Refuse(http.StatusNotFound, "there is no contact with id %s", id)
 }
 
 // limited is the refusal of a request that comes too soon.
@@ -279,7 +220,7 @@ func errorCode(status int) string {
 // fail answers with an error.
 func (c *call) fail(err error) {
 	var tooSoon *limited
-	var wrong *problem
+	var wrong *room.Refusal
 	switch {
 	case errors.As(err, &tooSoon):
 		after := room.RetryAfter{Wait: tooSoon.wait, Form: c.knobs.RetryAfter}
@@ -290,11 +231,11 @@ func (c *call) fail(err error) {
 		}
 		room.WriteJSON(c.w, c.knobs.LimitStatus, failure{"rate_limit_exceeded", err.Error()})
 	case errors.As(err, &wrong):
-		code := wrong.code
+		code := wrong.Code
 		if code == "" {
-			code = errorCode(wrong.status)
+			code = errorCode(wrong.Status)
 		}
-		room.WriteJSON(c.w, wrong.status, failure{code, wrong.text})
+		room.WriteJSON(c.w, wrong.Status, failure{code, wrong.Text})
 	default:
 		room.WriteJSON(c.w, http.StatusInternalServerError, failure{errorCode(http.StatusInternalServerError), "the sandbox itself: " + err.Error()})
 	}
@@ -308,10 +249,7 @@ func (c *call) written() room.Written {
 // json checks that the body is said to be JSON. Among the statuses the vendor lists there is none but 400 for one that
 // is not.
 func (c *call) json() error {
-	if !room.IsJSON(c.r) {
-		return invalid("want Content-Type: application/json")
-	}
-	return nil
+	return room.NeedJSON(c.r, http.StatusBadRequest)
 }
 
 // object reads the call's body as a JSON object.
@@ -321,7 +259,7 @@ func (c *call) object() ([]room.Member, error) {
 	}
 	members, err := room.ParseObject(c.body)
 	if err != nil {
-		return nil, invalid("%v", err)
+		return nil, room.Invalid("%v", err)
 	}
 	return members, nil
 }

@@ -69,7 +69,7 @@ func (s *Simulator) writeList(c *call, head string, ids []string, show func(*con
 	empty := true
 	for _, id := range ids {
 		one, err := find(s.Store, id)
-		if asProblem(err) {
+		if isRefusal(err) {
 			continue // deleted meanwhile
 		}
 		var doc []byte

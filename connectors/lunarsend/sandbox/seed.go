@@ -9,29 +9,17 @@ import (
 	room "github.com/crmetl/crmetl/internal/sandbox"
 )
 
-// plant makes up the contacts of a first start, a few thousand at a time.
+// plant makes up the contacts of a first start.
 func (s *Simulator) plant() error {
-	const step = 2000
 	words := newVocabulary()
-	for i := 0; i < s.seed; i += step {
-		err := s.Store.Fill(func(tx *room.Tx) error {
-			for n := i; n < min(i+step, s.seed); n++ {
-				one := words.seedling(n)
-				if err := put(tx, kindContacts, one.ID, one); err != nil {
-					return err
-				}
-				// No two of them share an address, so nothing is looked up.
-				if err := setEmails(tx, one.Email, []string{one.ID}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+	return s.Store.FillMany(s.seed, func(tx *room.Tx, n int) error {
+		one := words.seedling(n)
+		if err := tx.PutJSON(kindContacts, one.ID, one); err != nil {
 			return err
 		}
-	}
-	return nil
+		// No two of them share an address, so nothing is looked up.
+		return setEmails(tx, one.Email, []string{one.ID})
+	})
 }
 
 // seedStart is when the first made-up contact was made; each later one follows its predecessor by 7 minutes.

@@ -19,7 +19,7 @@ type outcome struct {
 	Data    any    `json:"data"`
 }
 
-// outcome describes what became of one contact: err is nil or a *problem.
+// outcome describes what became of one contact: err is nil or a *room.Refusal.
 func (c *call) outcome(data any, err error, documented string) outcome {
 	o := outcome{Data: data}
 	good := err == nil
@@ -41,10 +41,10 @@ func (c *call) outcome(data any, err error, documented string) outcome {
 	return o
 }
 
-// asProblem reports whether the request is to blame for an error, not the simulator.
-func asProblem(err error) bool {
-	var p *problem
-	return errors.As(err, &p)
+// isRefusal reports whether the request is to blame for an error, not the simulator.
+func isRefusal(err error) bool {
+	var r *room.Refusal
+	return errors.As(err, &r)
 }
 
 // createV2 answers POST /v2/contacts: with a contact or an array of them.
@@ -66,7 +66,7 @@ func (s *Simulator) createV2(c *call) error {
 	all := make([]contact, len(docs))
 	wrong := make([]error, len(docs))
 	for i, doc := range docs {
-		if all[i], wrong[i] = c.buildV2(doc); wrong[i] != nil && !asProblem(wrong[i]) {
+		if all[i], wrong[i] = c.buildV2(doc); wrong[i] != nil && !isRefusal(wrong[i]) {
 			return wrong[i]
 		}
 	}
@@ -106,7 +106,7 @@ func (s *Simulator) createEach(c *call, all []contact, wrong []error) error {
 			continue
 		}
 		err := s.create(c, &all[i], true)
-		if err != nil && !asProblem(err) {
+		if err != nil && !isRefusal(err) {
 			return err
 		}
 		wrong[i] = err
@@ -118,14 +118,14 @@ func (s *Simulator) createEach(c *call, all []contact, wrong []error) error {
 func (c *call) buildV2(doc []byte) (contact, error) {
 	members, err := room.ParseObject(doc)
 	if err != nil {
-		return contact{}, invalid("%v", err)
+		return contact{}, room.Invalid("%v", err)
 	}
 	fields, rest, err := unnest(members)
 	if err != nil {
 		return contact{}, err
 	}
 	if len(rest) > 0 && !c.knobs.Lenient {
-		return contact{}, invalid("%s: stands beside data", rest[0].Name)
+		return contact{}, room.Invalid("%s: stands beside data", rest[0].Name)
 	}
 	return c.build(fields, v2Fields())
 }
@@ -138,7 +138,7 @@ func unnest(members []room.Member) (fields, rest []room.Member, err error) {
 		return members, nil, nil
 	}
 	if fields, err = room.ParseObject(members[i].Value); err != nil {
-		return nil, nil, invalid("data: want an object")
+		return nil, nil, room.Invalid("data: want an object")
 	}
 	return fields, slices.Delete(slices.Clone(members), i, i+1), nil
 }
@@ -159,7 +159,7 @@ func (s *Simulator) patchV2(c *call) error {
 		if m.Name == "id" {
 			text, ok := m.Text()
 			if !ok || strings.TrimSpace(text) == "" || id != "" && text != id {
-				return invalid("id: want a string, the id of one contact")
+				return room.Invalid("id: want a string, the id of one contact")
 			}
 			id = text
 			return nil
@@ -167,7 +167,7 @@ func (s *Simulator) patchV2(c *call) error {
 		if nested && slices.Contains(v2Fields(), m.Name) {
 			sets = append(sets, m)
 		} else if !c.knobs.Lenient {
-			return invalid("%s: a contact has no such field that can be changed", m.Name)
+			return room.Invalid("%s: a contact has no such field that can be changed", m.Name)
 		}
 		return nil
 	}
@@ -182,13 +182,13 @@ func (s *Simulator) patchV2(c *call) error {
 		}
 	}
 	if id == "" {
-		return invalid("id is required")
+		return room.Invalid("id is required")
 	}
 	if len(sets) == 0 && !c.knobs.Lenient {
-		return invalid("there is nothing to change")
+		return room.Invalid("there is nothing to change")
 	}
 	one, err := s.change(c, id, sets, true)
-	if asProblem(err) && c.knobs.V2Errors == "entries" {
+	if isRefusal(err) && c.knobs.V2Errors == "entries" {
 		room.WriteJSON(c.w, http.StatusOK, []outcome{c.outcome(json.RawMessage(c.body), err, "success")})
 		return nil
 	}
@@ -220,15 +220,15 @@ func (s *Simulator) removeV2(c *call) error {
 			if m.Name == "id" {
 				id, ok = m.Text()
 			} else if !c.knobs.Lenient {
-				return invalid("%s: a delete has id alone", m.Name)
+				return room.Invalid("%s: a delete has id alone", m.Name)
 			}
 			if !ok {
-				return invalid("id: want a string")
+				return room.Invalid("id: want a string")
 			}
 		}
 	}
 	if strings.TrimSpace(id) == "" {
-		return invalid("id is required")
+		return room.Invalid("id is required")
 	}
 	if err := s.drop(c, id); err != nil {
 		return err
@@ -260,7 +260,7 @@ func (s *Simulator) searchV2(c *call) error {
 	for name, values := range c.query {
 		known := slices.Contains([]string{"search_term", "search_by", "query_amount", "per_page", "page"}, name)
 		if !c.knobs.Lenient && (!known || len(values) > 1) {
-			return invalid("%s: a search has search_term, search_by, query_amount and page, once each", name)
+			return room.Invalid("%s: a search has search_term, search_by, query_amount and page, once each", name)
 		}
 	}
 	page, err := c.whole("page", 0, c.knobs.V2FirstPage)
@@ -302,10 +302,10 @@ func (s *Simulator) page(c *call, page, amount int) (some []string, total int, e
 		return some, all.Len(), err
 	}
 	if by == "" {
-		return nil, 0, invalid("search_by is required with a search_term")
+		return nil, 0, room.Invalid("search_by is required with a search_term")
 	}
 	if fields := append(v2Fields(), "id", "contact_id", "owner"); !slices.Contains(fields, by) {
-		return nil, 0, invalid("search_by: %q is none of %s", by, strings.Join(fields, ", "))
+		return nil, 0, room.Invalid("search_by: %q is none of %s", by, strings.Join(fields, ", "))
 	}
 	all, err := s.match(by, term, &c.knobs)
 	if err != nil {
@@ -331,7 +331,7 @@ func (c *call) whole(name string, least, missing int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least {
-		return 0, invalid("%s: want a whole number from %d", name, least)
+		return 0, room.Invalid("%s: want a whole number from %d", name, least)
 	}
 	return n, nil
 }

@@ -47,18 +47,18 @@ func (s *Simulator) createRoute(c *call) error {
 			ids, ok = m.Texts()
 		default:
 			if !c.knobs.Lenient {
-				return invalid("%s: a new route has routeName and customerIds", m.Name)
+				return room.Invalid("%s: a new route has routeName and customerIds", m.Name)
 			}
 		}
 		if !ok {
-			return invalid("%s: want a string for routeName, an array of strings for customerIds", m.Name)
+			return room.Invalid("%s: want a string for routeName, an array of strings for customerIds", m.Name)
 		}
 	}
 	if strings.TrimSpace(r.Name) == "" {
-		return invalid("routeName is required")
+		return room.Invalid("routeName is required")
 	}
 	if len(ids) == 0 {
-		return invalid("customerIds is required")
+		return room.Invalid("customerIds is required")
 	}
 	err = s.Store.Write(c.written(), func(tx *room.Tx) (string, error) {
 		for _, id := range ids {
@@ -67,7 +67,7 @@ func (s *Simulator) createRoute(c *call) error {
 				return "", err
 			}
 			if !ok {
-				return "", invalid("customerIds: there is no customer with objectid %s", id)
+				return "", room.Invalid("customerIds: there is no customer with objectid %s", id)
 			}
 			var one customer
 			if err := json.Unmarshal(doc, &one); err != nil {
@@ -78,7 +78,7 @@ func (s *Simulator) createRoute(c *call) error {
 		for n := tx.N(); r.ID == "" || tx.Has(kindRoutes, r.ID); n += 1 << 40 {
 			r.ID = room.Alnum("route", n, idLength)
 		}
-		return r.ID, put(tx, kindRoutes, r.ID, r)
+		return r.ID, tx.PutJSON(kindRoutes, r.ID, r)
 	})
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ type update struct {
 // vendor calls a call of its API there is a guess.
 func (s *Simulator) note(tx *room.Tx, c *call, u update) error {
 	u.Username, u.Platform, u.CreatedAt = c.claim.Data.Username, "api", newDate(c.at, c.knobs)
-	return put(tx, kindUpdates, "w"+strconv.FormatInt(tx.N(), 10), u)
+	return tx.PutJSON(kindUpdates, "w"+strconv.FormatInt(tx.N(), 10), u)
 }
 
 // user is the answer of GET /user.
@@ -153,7 +153,7 @@ func (s *Simulator) getUser(c *call) error {
 		return err
 	}
 	if !ok {
-		return &problem{404, "there is no account"}
+		return room.Refuse(404, "there is no account")
 	}
 	room.WriteRaw(c.w, 200, doc)
 	return nil
@@ -167,20 +167,20 @@ func (s *Simulator) putFields(c *call) error {
 		return err
 	}
 	if len(members) == 0 {
-		return invalid("want at least one label with its slot")
+		return room.Invalid("want at least one label with its slot")
 	}
 	slots := map[string]string{}
 	for _, m := range members {
 		n, ok := m.Integer()
 		if !ok || n < 0 || n > 9 {
-			return invalid("%s: want a slot, a whole number from 0 to 9", m.Name)
+			return room.Invalid("%s: want a slot, a whole number from 0 to 9", m.Name)
 		}
 		if strings.TrimSpace(m.Name) == "" {
-			return invalid("slot %d has no label", n)
+			return room.Invalid("slot %d has no label", n)
 		}
 		slot := strconv.FormatInt(n, 10)
 		if other, taken := slots[slot]; taken {
-			return invalid("%s and %s have the same slot %s", other, m.Name, slot)
+			return room.Invalid("%s and %s have the same slot %s", other, m.Name, slot)
 		}
 		slots[slot] = m.Name
 	}
@@ -203,7 +203,7 @@ func (s *Simulator) putFields(c *call) error {
 			}
 			all[slot] = label
 		}
-		return "", put(tx, kindFields, single, all)
+		return "", tx.PutJSON(kindFields, single, all)
 	})
 	if err != nil {
 		return err
@@ -223,20 +223,20 @@ func (s *Simulator) putGroups(c *call) error {
 			if c.knobs.Lenient {
 				continue
 			}
-			return invalid("%s: want groups alone", m.Name)
+			return room.Invalid("%s: want groups alone", m.Name)
 		}
 		list, ok := m.Texts()
 		if !ok {
-			return invalid("groups: want an array of strings")
+			return room.Invalid("groups: want an array of strings")
 		}
 		groups = list
 	}
 	if groups == nil {
-		return invalid("groups is required")
+		return room.Invalid("groups is required")
 	}
 	for _, g := range groups {
 		if strings.TrimSpace(g) == "" {
-			return invalid("groups: a group has a name")
+			return room.Invalid("groups: a group has a name")
 		}
 	}
 	err = s.Store.Write(c.written(), func(tx *room.Tx) (string, error) {
@@ -249,7 +249,7 @@ func (s *Simulator) putGroups(c *call) error {
 			return "", err
 		}
 		u.Groups, u.UpdatedAt = groups, newDate(c.at, c.knobs)
-		return "", put(tx, kindAccount, single, u)
+		return "", tx.PutJSON(kindAccount, single, u)
 	})
 	if err != nil {
 		return err

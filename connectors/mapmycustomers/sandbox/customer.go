@@ -84,10 +84,10 @@ func (c *customer) set(m room.Member) (known bool, err error) {
 	if to := c.text(m.Name); to != nil {
 		s, ok := m.Text()
 		if !ok {
-			return true, invalid("%s: want a string", m.Name)
+			return true, room.Invalid("%s: want a string", m.Name)
 		}
 		if m.Name == "color" && !slices.Contains(colors(), s) {
-			return true, invalid("color: %q is none of %s", s, strings.Join(colors(), ", "))
+			return true, room.Invalid("color: %q is none of %s", s, strings.Join(colors(), ", "))
 		}
 		*to = s
 		return true, nil
@@ -96,7 +96,7 @@ func (c *customer) set(m room.Member) (known bool, err error) {
 	case "groups":
 		list, ok := m.Texts()
 		if !ok {
-			return true, invalid("groups: want an array of strings")
+			return true, room.Invalid("groups: want an array of strings")
 		}
 		c.Groups = list
 	case "dealAmount":
@@ -111,7 +111,7 @@ func (c *customer) set(m room.Member) (known bool, err error) {
 		return true, setInteger(&c.RemindAt, m)
 	case "numVisits":
 		if m.IsNull() {
-			return true, invalid("numVisits: want a whole number")
+			return true, room.Invalid("numVisits: want a whole number")
 		}
 		return true, setInteger(&c.NumVisits, m)
 	default:
@@ -178,7 +178,7 @@ func setNumber(to **json.Number, m room.Member) error {
 	}
 	n, ok := m.Number()
 	if !ok {
-		return invalid("%s: want a number or null", m.Name)
+		return room.Invalid("%s: want a number or null", m.Name)
 	}
 	*to = &n
 	return nil
@@ -190,7 +190,7 @@ func setInteger(to **json.Number, m room.Member) error {
 		return nil
 	}
 	if _, ok := m.Integer(); !ok {
-		return invalid("%s: want a whole number or null", m.Name)
+		return room.Invalid("%s: want a whole number or null", m.Name)
 	}
 	n := json.Number(m.Value)
 	*to = &n
@@ -200,7 +200,7 @@ func setInteger(to **json.Number, m room.Member) error {
 // named reports whether the customer has what each must have: "at least a company or contact name".
 func (c *customer) named() error {
 	if strings.TrimSpace(c.Name) == "" && strings.TrimSpace(c.Company) == "" {
-		return invalid("name or company is required")
+		return room.Invalid("name or company is required")
 	}
 	return nil
 }
@@ -223,7 +223,7 @@ func (s *Simulator) createCustomer(c *call) error {
 			return err
 		}
 		if !known && !c.knobs.Lenient {
-			return invalid("%s: a customer has no such field that can be set", m.Name)
+			return room.Invalid("%s: a customer has no such field that can be set", m.Name)
 		}
 	}
 	if err := one.named(); err != nil {
@@ -237,14 +237,14 @@ func (s *Simulator) createCustomer(c *call) error {
 		}
 		if file != nil {
 			file.CustomerID = one.ID
-			if err := put(tx, kindFiles, one.ID, file); err != nil {
+			if err := tx.PutJSON(kindFiles, one.ID, file); err != nil {
 				return "", err
 			}
 		}
 		if err := s.note(tx, c, update{Type: "import", Notes: "1 pins"}); err != nil {
 			return "", err
 		}
-		return one.ID, put(tx, kindCustomers, one.ID, one)
+		return one.ID, tx.PutJSON(kindCustomers, one.ID, one)
 	})
 	if err != nil {
 		return err
@@ -285,7 +285,7 @@ func (s *Simulator) updateCustomer(c *call) error {
 				return "", err
 			}
 			if !known && !c.knobs.Lenient {
-				return "", invalid("%s: a customer has no such field that can be changed", m.Name)
+				return "", room.Invalid("%s: a customer has no such field that can be changed", m.Name)
 			}
 			if m.Name == "notes" {
 				// "Including a 'notes' key will produce a new note for the existing customer": what was there
@@ -303,7 +303,7 @@ func (s *Simulator) updateCustomer(c *call) error {
 			return "", err
 		}
 		one.UpdatedAt = newDate(c.at, c.knobs)
-		return id, put(tx, kindCustomers, id, one)
+		return id, tx.PutJSON(kindCustomers, id, one)
 	})
 	if err != nil {
 		return err
@@ -358,14 +358,14 @@ const maxFile = 5_000_000
 func readFile(m room.Member) (*attachment, error) {
 	text, ok := m.Text()
 	if !ok {
-		return nil, invalid("file: want a string")
+		return nil, room.Invalid("file: want a string")
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") {
-		return nil, invalid("file: want base64")
+		return nil, room.Invalid("file: want base64")
 	}
 	if len(b) > maxFile {
-		return nil, invalid("file: %d bytes are over 5MB", len(b))
+		return nil, room.Invalid("file: %d bytes are over 5MB", len(b))
 	}
 	kind := ""
 	switch {
@@ -380,7 +380,7 @@ func readFile(m room.Member) (*attachment, error) {
 	case len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
 		kind = "image/webp"
 	default:
-		return nil, invalid("file: neither an image (PNG, JPEG, GIF, WebP) nor a PDF")
+		return nil, room.Invalid("file: neither an image (PNG, JPEG, GIF, WebP) nor a PDF")
 	}
 	return &attachment{Type: kind, Bytes: len(b), SHA256: room.NewWritten(time.Time{}, "", "", b).Body}, nil
 }

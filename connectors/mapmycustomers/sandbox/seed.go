@@ -11,29 +11,21 @@ import (
 	room "github.com/crmetl/crmetl/internal/sandbox"
 )
 
-// plant makes up the customers of a first start, a few thousand at a time.
+// plant makes up the customers of a first start.
 func (s *Simulator) plant() error {
-	const step = 2000
 	words := newVocabulary()
-	for i := 0; i < s.seed; i += step {
-		err := s.Store.Fill(func(tx *room.Tx) error {
-			for n := i; n < min(i+step, s.seed); n++ {
-				c := words.seedling(n)
-				if err := put(tx, kindCustomers, c.ID, c); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+	err := s.Store.FillMany(s.seed, func(tx *room.Tx, n int) error {
+		c := words.seedling(n)
+		return tx.PutJSON(kindCustomers, c.ID, c)
+	})
+	if err != nil {
+		return err
 	}
 	if s.seed == 0 {
 		return nil
 	}
 	return s.Store.Fill(func(tx *room.Tx) error {
-		return put(tx, kindUpdates, "s1", update{
+		return tx.PutJSON(kindUpdates, "s1", update{
 			Username: s.made.Username, Type: "import", Notes: strconv.Itoa(s.seed) + " pins", Platform: "web",
 			CreatedAt: phpDate{seedStart().Format(time.DateTime), 2, "Z"},
 		})

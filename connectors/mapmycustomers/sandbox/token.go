@@ -1,11 +1,8 @@
 package sandbox
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha512"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,7 +47,7 @@ func (s *Simulator) token(c *call) error {
 	return nil
 }
 
-func unauthorized(text string) error { return &problem{http.StatusUnauthorized, text} }
+func unauthorized(text string) error { return room.Refuse(http.StatusUnauthorized, "%s", text) }
 
 // form reads username and password from the body, in either of a form's two types.
 func (c *call) form() (user, password string, ok bool) {
@@ -94,36 +91,17 @@ func (s *Simulator) issue(at time.Time, k Knobs) (string, error) {
 	c.Expires = c.IssuedAt + int64(k.TokenTTL/time.Second)
 	c.Data.ObjectID = userID
 	c.Data.Username = s.made.Username
-	body, err := room.Marshal(c)
-	if err != nil {
-		return "", err
-	}
-	signed := encode([]byte(tokenHeader)) + "." + encode(body)
-	return signed + "." + s.sign(signed), nil
-}
-
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-func (s *Simulator) sign(text string) string {
-	h := hmac.New(sha512.New, s.key)
-	h.Write([]byte(text))
-	return encode(h.Sum(nil))
+	return s.tokens.Issue(c)
 }
 
 // authorize checks the bearer token. It also returns the token if it is one that was issued here, good or not, for the
 // rate is counted by token.
 func (s *Simulator) authorize(r *http.Request, at time.Time) (token string, c claims, err error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token = room.Bearer(r)
+	if token == "" {
 		return "", c, unauthorized("want Authorization: Bearer TOKEN")
 	}
-	signed, signature, ok := cutLast(token, '.')
-	if !ok || !hmac.Equal([]byte(signature), []byte(s.sign(signed))) {
-		return "", c, unauthorized("unknown token")
-	}
-	_, middle, _ := strings.Cut(signed, ".")
-	body, err := base64.RawURLEncoding.DecodeString(middle)
-	if err != nil || json.Unmarshal(body, &c) != nil {
+	if !s.tokens.Read(token, &c) {
 		return "", c, unauthorized("unknown token")
 	}
 	switch now := at.Unix(); {
@@ -135,12 +113,4 @@ func (s *Simulator) authorize(r *http.Request, at time.Time) (token string, c cl
 		return token, c, unauthorized("unknown user")
 	}
 	return token, c, nil
-}
-
-func cutLast(s string, sep byte) (before, after string, ok bool) {
-	i := strings.LastIndexByte(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+1:], true
 }

@@ -18,11 +18,11 @@ const mostEvents = 1000
 
 // json wants the body to be JSON, strictly.
 func (c *call) json() error {
-	if !room.IsJSON(c.r) {
-		return &problem{http.StatusUnsupportedMediaType, "want Content-Type: application/json"}
+	if err := room.NeedJSON(c.r, http.StatusUnsupportedMediaType); err != nil {
+		return err
 	}
 	if err := checkJSON(c.body); err != nil {
-		return invalid("%v", err)
+		return room.Invalid("%v", err)
 	}
 	return nil
 }
@@ -31,15 +31,15 @@ func (c *call) json() error {
 func (c *call) subtype() (*subtype, string, error) {
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return nil, "", invalid("the query: %v", err)
+		return nil, "", room.Invalid("the query: %v", err)
 	}
 	names := query["subtype"]
 	if len(names) != 1 || names[0] == "" {
-		return nil, "", invalid("want one subtype in the query")
+		return nil, "", room.Invalid("want one subtype in the query")
 	}
 	one := c.rules.subtypes[names[0]]
 	if one == nil && !c.rules.LooseSubtypes {
-		return nil, "", invalid("there is no subtype %q", names[0])
+		return nil, "", room.Invalid("there is no subtype %q", names[0])
 	}
 	return one, names[0], nil
 }
@@ -54,7 +54,7 @@ func (s *Simulator) postEvent(c *call) error {
 		return err
 	}
 	if c.body[skipBlanks(c.body, 0)] != '{' {
-		return invalid("the body is not a JSON object")
+		return room.Invalid("the body is not a JSON object")
 	}
 	return s.accept(c, one, name, [][]byte{bytes.TrimSpace(c.body)})
 }
@@ -71,9 +71,9 @@ func (s *Simulator) postBatch(c *call) error {
 	events, ok := splitArray(c.body)
 	switch {
 	case !ok:
-		return invalid("the body is not a JSON array")
+		return room.Invalid("the body is not a JSON array")
 	case len(events) > mostEvents:
-		return invalid("%d events are more than %d: nothing was accepted", len(events), mostEvents)
+		return room.Invalid("%d events are more than %d: nothing was accepted", len(events), mostEvents)
 	}
 	return s.accept(c, one, name, events)
 }
@@ -85,7 +85,7 @@ func (s *Simulator) accept(c *call, of *subtype, name string, events [][]byte) e
 	for i, raw := range events {
 		one.read(raw)
 		if err := c.poison(of, &one); err != nil {
-			return invalid("event %d: %v", i, err)
+			return room.Invalid("event %d: %v", i, err)
 		}
 	}
 	if err := s.keep(c, of, name, events); err != nil {

@@ -39,7 +39,7 @@ func (s *Simulator) postConnect(c *call) error {
 	}
 	var one event
 	if one.read(c.body); !one.object {
-		return invalid("the body is not a JSON object")
+		return room.Invalid("the body is not a JSON object")
 	}
 	err := s.Store.Write(c.written(c.body), func(tx *room.Tx) (string, error) {
 		tx.Put(kindConnect, strconv.FormatInt(tx.N(), 10), oneLine(c.body))
@@ -92,11 +92,9 @@ func (s *Simulator) fill() error {
 	err := s.Store.Fill(func(tx *room.Tx) error {
 		for kind, all := range things() {
 			for _, one := range all {
-				doc, err := room.Marshal(one)
-				if err != nil {
+				if err := tx.PutJSON(kind, one.ID, one); err != nil {
 					return err
 				}
-				tx.Put(kind, one.ID, doc)
 			}
 		}
 		return nil
@@ -104,19 +102,10 @@ func (s *Simulator) fill() error {
 	if err != nil {
 		return err
 	}
-	const step = 2000
-	for from := 0; from < s.seed; from += step {
-		err := s.Store.Fill(func(tx *room.Tx) error {
-			for n := from; n < min(from+step, s.seed); n++ {
-				plant(tx, n)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.Store.FillMany(s.seed, func(tx *room.Tx, n int) error {
+		plant(tx, n)
+		return nil
+	})
 }
 
 // plant makes up the nth contact, always the same one.

@@ -85,21 +85,10 @@ func NewWith(o room.Options, k Knobs) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", Name, err)
 	}
-	store, err := room.OpenStore(o.Dir, Name)
-	if err != nil {
-		return nil, err
-	}
 	s := &Simulator{made: k, seed: o.Seed, paths: endpoints()}
-	s.Front.Name = Name
-	s.Prefix = prefix
-	s.Store = store
-	s.Now = o.Clock()
-	s.Front.Arrive = s.arrive
-	s.Tune = s.tune
-	s.Fill = s.fill
-	if err := s.Start(o.Faults); err != nil {
-		_ = store.Close()
-		return nil, fmt.Errorf("%s: %w", Name, err)
+	s.Front = room.Front{Name: Name, Prefix: prefix, Arrive: s.arrive, Tune: s.tune, Fill: s.fill}
+	if err := s.Open(o); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -189,26 +178,26 @@ func (s *Simulator) answer(c *call, id string, methods map[string]handler, late 
 	body, err := readBody(c.r)
 	c.body = body
 	switch {
-	case errors.Is(err, room.ErrTooLarge), c.rules.MaxBody > 0 && int64(len(body)) > c.rules.MaxBody:
-		return &problem{http.StatusRequestEntityTooLarge, "the body is too large"}
 	case err != nil:
-		return invalid("%v", err)
+		return err
+	case c.rules.MaxBody > 0 && int64(len(body)) > c.rules.MaxBody:
+		return room.Refuse(http.StatusRequestEntityTooLarge, "the body is too large")
 	case id != c.rules.IntegrationID && id != "":
-		return &problem{http.StatusNotFound, "there is no integration " + id}
+		return room.Refuse(http.StatusNotFound, "there is no integration %s", id)
 	case id == "":
-		return &problem{http.StatusNotFound, "there is no such path"}
+		return room.Refuse(http.StatusNotFound, "there is no such path")
 	}
 	if reason := verify(c.r, body, c.at, c.rules.Knobs); reason != "" {
 		c.w.Header().Set(AuthHeader, reason)
-		return &problem{c.rules.AuthStatus, "authentication failed"}
+		return room.Refuse(c.rules.AuthStatus, "authentication failed")
 	}
 	do := methods[c.r.Method]
 	switch {
 	case methods == nil:
-		return &problem{http.StatusNotFound, "there is no such path"}
+		return room.Refuse(http.StatusNotFound, "there is no such path")
 	case do == nil:
 		c.w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
-		return &problem{http.StatusMethodNotAllowed, "this path does not take " + c.r.Method}
+		return room.Refuse(http.StatusMethodNotAllowed, "this path does not take %s", c.r.Method)
 	case !inTime:
 		return &limited{late}
 	}
@@ -225,24 +214,12 @@ func readBody(r *http.Request) ([]byte, error) {
 		for got := 0; got < len(b); {
 			m, err := r.Body.Read(b[got:])
 			if got += m; err != nil && got < len(b) {
-				return nil, fmt.Errorf("read the body: %w", err)
+				return nil, room.Invalid("read the body: %v", err)
 			}
 		}
 		return b, nil
 	}
 	return room.ReadBody(r, mostBody)
-}
-
-// problem is a refusal with its status.
-type problem struct {
-	status int
-	text   string
-}
-
-func (p *problem) Error() string { return p.text }
-
-func invalid(format string, args ...any) error {
-	return &problem{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
 // limited is the refusal of a request that comes too soon.
@@ -261,7 +238,7 @@ type trouble struct {
 // fail answers with an error.
 func (c *call) fail(err error) {
 	var tooSoon *limited
-	var wrong *problem
+	var wrong *room.Refusal
 	switch {
 	case errors.As(err, &tooSoon):
 		after := room.RetryAfter{Wait: tooSoon.wait, Form: c.rules.RetryAfter}
@@ -269,13 +246,13 @@ func (c *call) fail(err error) {
 		c.tooSoon(err.Error())
 	case errors.As(err, &wrong):
 		code := "INVALID_REQUEST"
-		switch wrong.status {
+		switch wrong.Status {
 		case http.StatusUnauthorized, http.StatusForbidden:
 			code = "AUTHENTICATION_FAILED"
 		case http.StatusNotFound:
 			code = "NOT_FOUND"
 		}
-		room.WriteJSON(c.w, wrong.status, trouble{"CLIENT", code, wrong.text})
+		room.WriteJSON(c.w, wrong.Status, trouble{"CLIENT", code, wrong.Text})
 	default:
 		room.WriteJSON(c.w, http.StatusInternalServerError, trouble{"SERVER", "SANDBOX", "the sandbox itself: " + err.Error()})
 	}

@@ -228,14 +228,14 @@ func (e *edit) flush() error {
 		key := strconv.FormatInt(id, 10)
 		if e.leads[id] == nil {
 			e.tx.Delete(kindLeads, key)
-		} else if err := put(e.tx, kindLeads, key, e.leads[id]); err != nil {
+		} else if err := e.tx.PutJSON(kindLeads, key, e.leads[id]); err != nil {
 			return err
 		}
 	}
 	if e.counters == e.s.counters {
 		return nil
 	}
-	return put(e.tx, kindCounters, single, e.counters)
+	return e.tx.PutJSON(kindCounters, single, e.counters)
 }
 
 // cache keeps the last list that took work to find, for its next page.

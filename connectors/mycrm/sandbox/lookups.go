@@ -244,7 +244,7 @@ func (s *Simulator) getUser(c *call) error {
 	id, err := c.leadID()
 	u, ok := userByID(id)
 	if err != nil || !ok {
-		return &problem{http.StatusNotFound, "there is no user " + strconv.QuoteToASCII(c.args[0])}
+		return room.Refuse(http.StatusNotFound, "there is no user %s", strconv.QuoteToASCII(c.args[0]))
 	}
 	var out struct {
 		User struct {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	room "github.com/crmetl/crmetl/internal/sandbox"
 )
 
 // node is a part of a query: filters[created][from]=x is filters, below it created, below that from.
@@ -21,7 +23,7 @@ type node struct {
 func (c *call) query() (*node, error) {
 	values, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return nil, invalid("the query can't be read: %v", err)
+		return nil, room.Invalid("the query can't be read: %v", err)
 	}
 	root := &node{}
 	for name, all := range values {

@@ -8,14 +8,11 @@
 package sandbox
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +31,6 @@ const tokenPath = "/auth/oauth/v1/token"
 // The kinds of records in the store.
 const (
 	kindLeads    = "leads"    // as the API shows them, and what it does not show in a member "kept"
-	kindKey      = "key"      // one record: what tokens are signed with
 	kindCounters = "counters" // one record: the last ids given
 )
 
@@ -44,12 +40,12 @@ const single = "1" // the id of a kind's only record
 type Simulator struct {
 	room.Front
 
-	made  Knobs // as it was made
-	knobs Knobs // with what the faults set; guarded by the Front, which asks one at a time
-	seed  int
-	key   []byte
-	limit room.Limiter
-	paths []endpoint
+	made   Knobs // as it was made
+	knobs  Knobs // with what the faults set; guarded by the Front, which asks one at a time
+	seed   int
+	tokens room.Tokens
+	limit  room.Limiter
+	paths  room.Endpoints[handler]
 
 	mu       sync.RWMutex // guards what follows, and keeps it in step with the store
 	index    index
@@ -75,42 +71,19 @@ func NewWith(o room.Options, k Knobs) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", Name, err)
 	}
-	store, err := room.OpenStore(o.Dir, Name)
-	if err != nil {
-		return nil, err
-	}
 	s := &Simulator{made: k, knobs: k, seed: o.Seed, paths: endpoints()}
-	s.Front.Name = Name
-	s.Store = store
-	s.Now = o.Clock()
-	s.Front.Arrive = s.arrive
-	s.Tune = s.tune
-	s.Fill = s.fill
-	if err := s.start(o.Faults); err != nil {
-		_ = store.Close()
-		return nil, fmt.Errorf("%s: %w", Name, err)
+	s.tokens = room.Tokens{Header: tokenHeader, Hash: sha256.New}
+	s.Front = room.Front{Name: Name, Arrive: s.arrive, Tune: s.tune, Fill: s.fill, Ready: s.ready}
+	if err := s.Open(o); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Simulator) start(faults *room.Faults) error {
-	if err := s.Start(faults); err != nil {
+// ready takes up the key and, unless fill has just made it, the index.
+func (s *Simulator) ready() error {
+	if err := s.tokens.Load(s.Store); err != nil || s.loaded {
 		return err
-	}
-	doc, ok, err := s.Store.Get(kindKey, single)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return fmt.Errorf("the folder has no key for tokens: remove it to start anew")
-	}
-	var key struct{ Key []byte }
-	if err := json.Unmarshal(doc, &key); err != nil {
-		return fmt.Errorf("key for tokens: %w", err)
-	}
-	s.key = key.Key
-	if s.loaded {
-		return nil
 	}
 	return s.load()
 }
@@ -127,18 +100,7 @@ func (s *Simulator) Settings(base string) map[string]string {
 
 // fill makes what a new account has.
 func (s *Simulator) fill() error {
-	if s.key == nil {
-		// Kept over a reset: tokens stay good, as an account's do when its records go.
-		s.key = make([]byte, 64)
-		if _, err := rand.Read(s.key); err != nil {
-			return err
-		}
-	}
-	err := s.Store.Fill(func(tx *room.Tx) error {
-		tx.Put(kindKey, single, []byte(`{"key":"`+base64.StdEncoding.EncodeToString(s.key)+`"}`))
-		return nil
-	})
-	if err != nil {
+	if err := s.Store.Fill(s.tokens.Keep); err != nil {
 		return err
 	}
 	if err := s.plant(); err != nil {
@@ -161,68 +123,35 @@ type call struct {
 // handler does the work of one endpoint.
 type handler func(*Simulator, *call) error
 
-// endpoint is one path with its methods.
-type endpoint struct {
-	path    string
-	methods map[string]handler
-	open    bool // asks for no token and is not under the rate
-}
-
 const (
 	pathLeads  = "/leads"
 	pathPlural = "/leads/{id}"
 	pathLead   = "/lead/{id}"
 )
 
-func endpoints() []endpoint {
+func endpoints() room.Endpoints[handler] {
 	type m = map[string]handler
-	return []endpoint{
-		{path: tokenPath, methods: m{"POST": (*Simulator).credentialsToken}, open: true},
-		{path: "/token", methods: m{"POST": (*Simulator).passwordToken}, open: true},
-		{path: pathLeads, methods: m{"GET": (*Simulator).listLeads, "POST": (*Simulator).createLead, "PATCH": (*Simulator).patchLeads, "DELETE": (*Simulator).deleteLeads}},
-		{path: pathPlural, methods: m{"GET": (*Simulator).getLead, "PUT": (*Simulator).putLead, "PATCH": (*Simulator).patchLead, "DELETE": (*Simulator).deleteLead}},
-		{path: pathLead, methods: m{"DELETE": (*Simulator).deleteLead}},
-		{path: "/fields", methods: m{"GET": (*Simulator).listFields}},
-		{path: "/locations", methods: m{"GET": (*Simulator).listLocations}},
-		{path: "/users/{id}", methods: m{"GET": (*Simulator).getUser}},
+	return room.Endpoints[handler]{
+		{Path: tokenPath, Methods: m{"POST": (*Simulator).credentialsToken}, Open: true},
+		{Path: "/token", Methods: m{"POST": (*Simulator).passwordToken}, Open: true},
+		{Path: pathLeads, Methods: m{"GET": (*Simulator).listLeads, "POST": (*Simulator).createLead, "PATCH": (*Simulator).patchLeads, "DELETE": (*Simulator).deleteLeads}},
+		{Path: pathPlural, Methods: m{"GET": (*Simulator).getLead, "PUT": (*Simulator).putLead, "PATCH": (*Simulator).patchLead, "DELETE": (*Simulator).deleteLead}},
+		{Path: pathLead, Methods: m{"DELETE": (*Simulator).deleteLead}},
+		{Path: "/fields", Methods: m{"GET": (*Simulator).listFields}},
+		{Path: "/locations", Methods: m{"GET": (*Simulator).listLocations}},
+		{Path: "/users/{id}", Methods: m{"GET": (*Simulator).getUser}},
 	}
-}
-
-// find returns the endpoint of an escaped path and its variable parts, decoded.
-func (s *Simulator) find(path string) (endpoint, []string, bool) {
-	parts := strings.Split(path, "/")
-	for _, e := range s.paths {
-		want := strings.Split(e.path, "/")
-		if len(want) != len(parts) {
-			continue
-		}
-		var args []string
-		ok := true
-		for i := range want {
-			if strings.HasPrefix(want[i], "{") && parts[i] != "" {
-				arg, err := url.PathUnescape(parts[i])
-				ok = ok && err == nil
-				args = append(args, arg)
-			} else if want[i] != parts[i] {
-				ok = false
-			}
-		}
-		if ok {
-			return e, args, true
-		}
-	}
-	return endpoint{}, nil, false
 }
 
 // arrive decides on a request before its body is read: who asks, path, token and rate, in the order of arrival.
 func (s *Simulator) arrive(r *http.Request, at time.Time) room.Arrival {
-	e, args, known := s.find(r.URL.EscapedPath())
-	a := room.Arrival{Route: e.path, Paced: !e.open}
+	e, args, known := s.paths.Find(r.URL.EscapedPath())
+	a := room.Arrival{Route: e.Path, Paced: !e.Open}
 	if !known {
 		a.Route = "?"
 	}
 	c := &call{r: r, at: at, knobs: s.knobs, args: args}
-	do := e.methods[r.Method]
+	do := e.Methods[r.Method]
 	refused := s.admit(c, e, known)
 	a.Answer = func(w http.ResponseWriter) {
 		c.w = w
@@ -233,19 +162,15 @@ func (s *Simulator) arrive(r *http.Request, at time.Time) room.Arrival {
 		if c.knobs.DroppedBodies && r.Method == http.MethodDelete {
 			c.body = nil
 		}
-		switch {
-		case refused != nil:
+		if refused != nil {
 			err = refused
-		case errors.Is(err, room.ErrTooLarge):
-			err = &problem{http.StatusRequestEntityTooLarge, err.Error()}
-		case err != nil:
-			err = &problem{http.StatusBadRequest, err.Error()}
-		default:
+		}
+		if err == nil {
 			err = do(s, c)
 		}
-		var wrong *problem
-		if errors.As(err, &wrong) && wrong.status == http.StatusMethodNotAllowed {
-			others := slices.DeleteFunc(slices.Sorted(maps.Keys(e.methods)), func(m string) bool { return m == r.Method })
+		var wrong *room.Refusal
+		if errors.As(err, &wrong) && wrong.Status == http.StatusMethodNotAllowed {
+			others := slices.DeleteFunc(slices.Sorted(maps.Keys(e.Methods)), func(m string) bool { return m == r.Method })
 			w.Header().Set("Allow", strings.Join(others, ", "))
 		}
 		if err != nil {
@@ -256,21 +181,21 @@ func (s *Simulator) arrive(r *http.Request, at time.Time) room.Arrival {
 }
 
 // admit returns why a request is refused before anything looks at its body, nil if it is not.
-func (s *Simulator) admit(c *call, e endpoint, known bool) error {
+func (s *Simulator) admit(c *call, e room.Endpoint[handler], known bool) error {
 	if c.r.UserAgent() == "" {
 		return errBlocked // the edge looks before the API does
 	}
 	if !known {
-		return &problem{http.StatusNotFound, "there is no such path"}
+		return room.Refuse(http.StatusNotFound, "there is no such path")
 	}
-	if e.methods[c.r.Method] == nil {
-		return &problem{http.StatusMethodNotAllowed, "this path does not take " + c.r.Method}
+	if e.Methods[c.r.Method] == nil {
+		return room.Refuse(http.StatusMethodNotAllowed, "this path does not take %s", c.r.Method)
 	}
 	if c.r.Method == http.MethodDelete &&
-		(e.path == pathLead && c.knobs.DeletePath == plural || e.path == pathPlural && c.knobs.DeletePath == singular) {
-		return &problem{c.knobs.MissingDelete, "leads are not deleted here"}
+		(e.Path == pathLead && c.knobs.DeletePath == plural || e.Path == pathPlural && c.knobs.DeletePath == singular) {
+		return room.Refuse(c.knobs.MissingDelete, "leads are not deleted here")
 	}
-	if e.open {
+	if e.Open {
 		return nil
 	}
 	counts, err := s.authorize(c.r, c.at, c.knobs)
@@ -288,20 +213,8 @@ const maxBody = 16 << 20
 // errBlocked is the refusal of the vendor's edge, which wants a User-Agent.
 var errBlocked = errors.New("blocked at the edge")
 
-// problem is a refusal with its status. No public text shows the vendor's bodies of errors.
-type problem struct {
-	status int
-	text   string
-}
-
-func (p *problem) Error() string { return p.text }
-
-func invalid(format string, args ...any) error {
-	return &problem{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
 func notFound(id string) error {
-	return &problem{http.StatusNotFound, "there is no lead " + strconv.QuoteToASCII(id)}
+	return room.Refuse(http.StatusNotFound, "there is no lead %s", strconv.QuoteToASCII(id))
 }
 
 // fieldErrors are what is wrong with a body or a query, by field: preference.from_price, filters.status.
@@ -335,7 +248,7 @@ func (*limited) Error() string { return "rate limit exceeded" }
 // fail answers with an error.
 func (c *call) fail(err error) {
 	var tooSoon *limited
-	var wrong *problem
+	var wrong *room.Refusal
 	var fields fieldErrors
 	switch {
 	case errors.Is(err, errBlocked):
@@ -349,10 +262,10 @@ func (c *call) fail(err error) {
 			Errors fieldErrors `json:"errors"`
 		}{fields})
 	case errors.As(err, &wrong):
-		if wrong.status == http.StatusUnauthorized {
+		if wrong.Status == http.StatusUnauthorized {
 			c.w.Header().Set("WWW-Authenticate", `Bearer realm="mycrm"`)
 		}
-		room.WriteError(c.w, wrong.status, room.BodyJSON, wrong.text)
+		room.WriteError(c.w, wrong.Status, room.BodyJSON, wrong.Text)
 	default:
 		room.WriteError(c.w, http.StatusInternalServerError, room.BodyJSON, "the sandbox itself: "+err.Error())
 	}
@@ -379,7 +292,7 @@ func (c *call) warn(format string, args ...any) {
 func (c *call) need(rights ...string) error {
 	for _, right := range rights {
 		if slices.Contains(c.knobs.denied(), right) {
-			return &problem{http.StatusForbidden, "this call needs the right " + right}
+			return room.Refuse(http.StatusForbidden, "this call needs the right %s", right)
 		}
 	}
 	return nil
@@ -393,12 +306,12 @@ func (c *call) written() *room.Written {
 
 // object reads the call's body as a JSON object.
 func (c *call) object() ([]room.Member, error) {
-	if !room.IsJSON(c.r) {
-		return nil, &problem{http.StatusUnsupportedMediaType, "want Content-Type: application/json"}
+	if err := room.NeedJSON(c.r, http.StatusUnsupportedMediaType); err != nil {
+		return nil, err
 	}
 	members, err := room.ParseObject(c.body)
 	if err != nil {
-		return nil, invalid("%v", err)
+		return nil, room.Invalid("%v", err)
 	}
 	return members, nil
 }
@@ -410,14 +323,4 @@ func (c *call) leadID() (int64, error) {
 		return 0, notFound(c.args[0])
 	}
 	return id, nil
-}
-
-// put keeps v as JSON.
-func put(tx *room.Tx, kind, id string, v any) error {
-	doc, err := room.Marshal(v)
-	if err != nil {
-		return err
-	}
-	tx.Put(kind, id, doc)
-	return nil
 }

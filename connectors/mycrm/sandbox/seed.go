@@ -11,25 +11,19 @@ import (
 	room "github.com/crmetl/crmetl/internal/sandbox"
 )
 
-// plant makes up the leads of a first start, a few thousand at a time.
+// plant makes up the leads of a first start.
 func (s *Simulator) plant() error {
-	const step = 2000
 	words := newVocabulary()
-	for i := 0; i <= s.seed; i += step {
-		err := s.Store.Fill(func(tx *room.Tx) error {
-			for n := i; n < min(i+step, s.seed); n++ {
-				l := words.seedling(n, firstID+int64(n))
-				if err := put(tx, kindLeads, strconv.FormatInt(l.ID, 10), l); err != nil {
-					return err
-				}
-			}
-			return put(tx, kindCounters, single, counters{Lead: firstID - 1 + int64(s.seed), Note: int64(s.seed)})
-		})
-		if err != nil {
-			return err
-		}
+	err := s.Store.FillMany(s.seed, func(tx *room.Tx, n int) error {
+		l := words.seedling(n, firstID+int64(n))
+		return tx.PutJSON(kindLeads, strconv.FormatInt(l.ID, 10), l)
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return s.Store.Fill(func(tx *room.Tx) error {
+		return tx.PutJSON(kindCounters, single, counters{Lead: firstID - 1 + int64(s.seed), Note: int64(s.seed)})
+	})
 }
 
 // seedStart is when the first made-up lead was made; each later one follows its predecessor by 3 minutes.

@@ -1,11 +1,8 @@
 package sandbox
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -80,7 +77,7 @@ func (s *Simulator) passwordToken(c *call) error {
 	case strings.HasPrefix(t, "application/x-www-form-urlencoded"):
 		values, err := url.ParseQuery(string(c.body))
 		if err != nil {
-			return invalid("the form can't be read: %v", err)
+			return room.Invalid("the form can't be read: %v", err)
 		}
 		for name := range values {
 			grant[name] = values.Get(name)
@@ -98,7 +95,8 @@ func (s *Simulator) passwordToken(c *call) error {
 			return c.deny(http.StatusUnauthorized, "invalid_grant", "wrong domain, username or password")
 		}
 	case "refresh_token":
-		if claim, ok := s.read(grant["refresh_token"]); !ok || claim.Use != useRefresh || claim.Subject != s.made.Username {
+		var claim claims
+		if !s.tokens.Read(grant["refresh_token"], &claim) || claim.Use != useRefresh || claim.Subject != s.made.Username {
 			return c.deny(http.StatusUnauthorized, "invalid_grant", "unknown refresh token")
 		}
 	default:
@@ -139,47 +137,23 @@ func (s *Simulator) issue(at time.Time, k Knobs, subject, use string) (string, e
 	if _, err := rand.Read(id); err != nil {
 		return "", err
 	}
-	body, err := room.Marshal(claims{
+	return s.tokens.Issue(claims{
 		IssuedAt: at.Unix(), Expires: at.Unix() + int64(k.TokenTTL/time.Second),
-		ID: encode(id), Issuer: "sandbox", Subject: subject, Use: use,
+		ID: base64.RawURLEncoding.EncodeToString(id), Issuer: "sandbox", Subject: subject, Use: use,
 	})
-	if err != nil {
-		return "", err
-	}
-	signed := encode([]byte(tokenHeader)) + "." + encode(body)
-	return signed + "." + s.sign(signed), nil
-}
-
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-func (s *Simulator) sign(text string) string {
-	h := hmac.New(sha256.New, s.key)
-	h.Write([]byte(text))
-	return encode(h.Sum(nil))
-}
-
-// read returns what a token says, if it was made here.
-func (s *Simulator) read(token string) (c claims, ok bool) {
-	i := strings.LastIndexByte(token, '.')
-	if i < 0 || !hmac.Equal([]byte(token[i+1:]), []byte(s.sign(token[:i]))) {
-		return c, false
-	}
-	_, middle, _ := strings.Cut(token[:i], ".")
-	body, err := base64.RawURLEncoding.DecodeString(middle)
-	return c, err == nil && json.Unmarshal(body, &c) == nil
 }
 
 // authorize checks the bearer token. counts is whether the caller is known, for the rate is counted by account.
 func (s *Simulator) authorize(r *http.Request, at time.Time, k Knobs) (counts bool, err error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := room.Bearer(r)
+	if token == "" {
 		return false, unauthorized("want Authorization: Bearer TOKEN")
 	}
 	if k.StaticToken != off && token == k.StaticToken {
 		return true, nil
 	}
-	claim, ok := s.read(token)
-	if !ok || claim.Use != useAccess || claim.Subject != s.made.APIKey && claim.Subject != s.made.Username {
+	var claim claims
+	if !s.tokens.Read(token, &claim) || claim.Use != useAccess || claim.Subject != s.made.APIKey && claim.Subject != s.made.Username {
 		return false, unauthorized("unknown token")
 	}
 	if at.Unix() >= claim.Expires {
@@ -188,4 +162,4 @@ func (s *Simulator) authorize(r *http.Request, at time.Time, k Knobs) (counts bo
 	return true, nil
 }
 
-func unauthorized(text string) error { return &problem{http.StatusUnauthorized, text} }
+func unauthorized(text string) error { return room.Refuse(http.StatusUnauthorized, "%s", text) }

@@ -379,7 +379,7 @@ func (d *draft) checkDuplicate() error {
 	}
 	for _, b := range d.e.s.index.briefs {
 		if b.mobile == mobile && b.id != d.ID {
-			return &problem{http.StatusConflict, "lead " + strconv.FormatInt(b.id, 10) + " has this mobile"}
+			return room.Refuse(http.StatusConflict, "lead %d has this mobile", b.id)
 		}
 	}
 	return nil
