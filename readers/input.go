@@ -27,7 +27,8 @@ type file struct {
 	regular     bool  // it can be read again
 	f           *os.File
 	unpack      func() // frees the decompressor
-	buf         *bufio.Reader
+	unpacked    io.Reader
+	buf         *bufio.Reader // what was looked at of unpacked, and is not read yet
 }
 
 // headSize is how far readers look ahead to find out what a file is.
@@ -117,7 +118,7 @@ func (in *file) start() error {
 		in.unpack = z.Close
 		r = in.packed(z)
 	}
-	in.buf = bufio.NewReaderSize(r, headSize)
+	in.unpacked, in.buf = r, bufio.NewReaderSize(r, headSize)
 	return nil
 }
 
@@ -201,7 +202,12 @@ func isJSONLine(head []byte) bool {
 }
 
 // Read reads the unpacked content.
-func (in *file) Read(p []byte) (int, error) { return in.buf.Read(p) }
+func (in *file) Read(p []byte) (int, error) {
+	if in.buf.Buffered() > 0 {
+		return in.buf.Read(p)
+	}
+	return in.unpacked.Read(p)
+}
 
 // Close closes the file.
 func (in *file) Close() error {

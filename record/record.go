@@ -200,7 +200,7 @@ type Batch struct {
 }
 
 // cellBlock is how many cells a batch allocates at once.
-const cellBlock = 4096
+const cellBlock = 1024
 
 // Bounds of what an empty batch keeps for its next use: one batch of very long rows must not hold on to memory that no
 // other needs.

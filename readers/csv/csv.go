@@ -47,11 +47,11 @@ type Evidence struct {
 // Sizes in bytes.
 const (
 	headSize   = 64 << 10  // what the dialect is found by
-	pieceSize  = 32 << 10  // of a chunk, unless a record is longer: what a core's caches hold, with all that is made of it
+	pieceSize  = 31 << 10  // of a chunk, unless a record is longer: what a core's caches hold, with all that is made of it
 	lookAhead  = 256 << 10 // how far the end of a damaged record is sought
 	maxRecord  = 16 << 20  // of one record
 	maxColumns = 50_000    // not bytes, but cells of a record: a header with more is none
-	lookMargin = 4 << 10   // read beyond a chunk, so that its last record has its end in memory
+	lookMargin = 1 << 10   // read beyond a chunk, so that its last record has its end in memory
 )
 
 // Reader is a pipeline.Source of delimited text.
@@ -112,7 +112,8 @@ func (r *Reader) start(in io.Reader, o Options) error {
 	if r.enc.Guessed {
 		r.evidence.Warnings = r.enc.Notes[:1:1]
 	}
-	r.src = r.enc.Reader(br)
+	// What is not in the head is read straight into the chunks: br has nothing else.
+	r.src = r.enc.Reader(io.MultiReader(bytes.NewReader(head), in))
 	r.fill(headSize)
 	if r.end != nil && !errors.Is(r.end, io.EOF) {
 		return r.end // better before the first row than after some

@@ -30,7 +30,8 @@ type File struct {
 	err  error          // the first error; nothing is written after it
 }
 
-const bufferSize = 256 << 10
+// bufferSize is less than a rendered batch, which then goes to the file without a copy.
+const bufferSize = 16 << 10
 
 // Compression returns the packing that a name asks for (gzip, zstd or "") and the name without its suffix.
 func Compression(name string) (base, packing string) {
