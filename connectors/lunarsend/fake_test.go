@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -309,127 +310,7 @@ func (f *fake) connect(settings ...string) *Conn {
 	return c
 }
 
-// ledger is a journal in memory that holds its caller to the rules.
-type ledger struct {
-	t    *testing.T
-	mu   sync.Mutex
-	last int64
-	open map[int64][]int64 // rows by call whose outcome is not known
-	log  []string
-	done map[int64]record.Fate // by row
-	told []string              // notes of accepted rows, one a row
-}
+// table and fates are short for what the tests below are tables of.
+func table(header string, lines ...string) *record.Batch { return deliverytest.Table(header, lines...) }
 
-func newLedger(t *testing.T) *ledger {
-	return &ledger{t: t, open: map[int64][]int64{}, done: map[int64]record.Fate{}}
-}
-
-func (l *ledger) Sending(op string, rows ...*record.Row) (int64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last++
-	for _, r := range rows {
-		if !r.Fate.Open() && r.Fate != record.Accepted { // an accepted one is put right
-			l.t.Errorf("%s: row %d is sent with fate %s", op, r.Num, r.Fate)
-		}
-		l.open[l.last] = append(l.open[l.last], r.Num)
-	}
-	l.log = append(l.log, fmt.Sprintf("sending %s %v", op, l.open[l.last]))
-	return l.last, nil
-}
-
-func (l *ledger) Undone(call int64, why string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.open[call]; !ok {
-		l.t.Errorf("call %d is undone but not open: %s", call, why)
-	}
-	delete(l.open, call)
-	l.log = append(l.log, "undone "+why)
-	return nil
-}
-
-func (l *ledger) Settled(call int64, note string, rows ...*record.Row) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.open[call]; !ok && call != 0 {
-		l.t.Errorf("call %d is settled but not open: %s", call, note)
-	}
-	delete(l.open, call)
-	for _, r := range rows {
-		if r.Fate.Open() {
-			l.t.Errorf("row %d is settled with fate %s", r.Num, r.Fate)
-		}
-		l.done[r.Num] = r.Fate
-		if r.Fate == record.Accepted {
-			l.told = append(l.told, note)
-		}
-		l.log = append(l.log, fmt.Sprintf("settled %d %s %s", r.Num, r.Fate, r.Action))
-	}
-	return nil
-}
-
-// inFlight is how many calls have no outcome.
-func (l *ledger) inFlight() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.open)
-}
-
-// counting is a ledger that can count what it was told.
-type counting struct{ *ledger }
-
-func (l counting) Noted(text string) (int64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var n int64
-	for _, note := range l.told {
-		if strings.Contains(note, text) {
-			n++
-		}
-	}
-	return n, nil
-}
-
-// table makes a batch of rows of texts; "-" is an absent cell, "~" a null one.
-func table(header string, lines ...string) *record.Batch {
-	h := record.LooseHeader(strings.Split(header, "|"))
-	b := &record.Batch{Header: h, Origin: h}
-	for i, line := range lines {
-		row := b.Add()
-		row.Num = int64(i + 1)
-		cells := strings.Split(line, "|")
-		row.Values = b.Cells(len(cells))
-		for j, c := range cells {
-			switch c {
-			case "-":
-			case "~":
-				row.Values[j] = record.NullOf()
-			default:
-				row.Values[j] = record.TextOf(c)
-			}
-		}
-		row.Origin = row.Values
-	}
-	return b
-}
-
-// fates are what became of rows, in one line each.
-func fates(b *record.Batch) []string {
-	var out []string
-	for i := range b.Rows {
-		r := &b.Rows[i]
-		s := r.Fate.String()
-		if r.Action != "" {
-			s += " " + r.Action
-		}
-		if r.ID != "" {
-			s += " " + r.ID
-		}
-		if ps := record.ProblemsOf(r.Err); len(ps) > 0 {
-			s += " " + ps[0].Field + ":" + ps[0].Rule
-		}
-		out = append(out, s)
-	}
-	return out
-}
+func fates(b *record.Batch) []string { return deliverytest.Fates(b) }

@@ -22,8 +22,8 @@ func TestWrongPath(t *testing.T) {
 	if !errors.As(err, &known) || known.Class != api.Setup || !strings.Contains(err.Error(), "paths_create") {
 		t.Errorf("error %v, want one of class config that names paths_create", err)
 	}
-	if l.inFlight() != 0 || b.Rows[0].Fate != record.Pending {
-		t.Errorf("%d calls have no outcome, the row is %s", l.inFlight(), b.Rows[0].Fate)
+	if l.InFlight() != 0 || b.Rows[0].Fate != record.Pending {
+		t.Errorf("%d calls have no outcome, the row is %s", l.InFlight(), b.Rows[0].Fate)
 	}
 }
 

@@ -2,7 +2,6 @@ package lunarsend_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"github.com/crmetl/crmetl/connectors/lunarsend"
 	"github.com/crmetl/crmetl/connectors/lunarsend/sandbox"
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
@@ -66,40 +66,6 @@ func open(t *testing.T, settings map[string]string, more ...string) *lunarsend.C
 	return c
 }
 
-// lines is a source of rows that are there already.
-type lines struct {
-	header *record.Header
-	rows   []string
-	next   int
-}
-
-func (s *lines) Header() *record.Header { return s.header }
-
-func (s *lines) Next(_ context.Context, c *pipeline.Chunk) error {
-	if s.next == len(s.rows) {
-		return io.EOF
-	}
-	c.Data = append(c.Data[:0], s.rows[s.next]...)
-	s.next++
-	return nil
-}
-
-func (s *lines) Decode(c *pipeline.Chunk, b *record.Batch) error {
-	b.Header, b.Origin = s.header, s.header
-	row := b.Add()
-	cells := strings.Split(string(c.Data), "|")
-	row.Values = b.Cells(len(cells))
-	for i, v := range cells {
-		if v != "" {
-			row.Values[i] = record.TextOf(v)
-		}
-	}
-	row.Origin = row.Values
-	return nil
-}
-
-func (s *lines) Close() error { return nil }
-
 // export lists all contacts, through v2, which shows those of the legacy API too.
 func export(t *testing.T, settings map[string]string) (rows []map[string]string) {
 	t.Helper()
@@ -108,26 +74,18 @@ func export(t *testing.T, settings map[string]string) (rows []map[string]string)
 		t.Fatal(err)
 	}
 	defer func() { _ = src.Close() }()
-	for {
-		chunk, b := &pipeline.Chunk{}, &record.Batch{}
-		err := src.Next(t.Context(), chunk)
-		if errors.Is(err, io.EOF) {
-			return rows
-		}
-		if err == nil {
-			err = src.Decode(chunk, b)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range b.Rows {
-			row := map[string]string{}
-			for i, v := range r.Values {
-				row[src.Header().Name(i)] = v.Text()
-			}
-			rows = append(rows, row)
-		}
+	list, err := deliverytest.Rows(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, r := range list {
+		row := map[string]string{}
+		for i, v := range r.Values {
+			row[src.Header().Name(i)] = v.Text()
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // tally counts what became of rows, by the part of the row that tells them apart.
@@ -206,22 +164,22 @@ func TestFaultyVendor(t *testing.T) {
 
 // load imports contacts; sure says that no row may be left unsure.
 func load(t *testing.T, settings map[string]string, sure bool) {
-	src := &lines{header: record.LooseHeader([]string{"first_name", "email", "company", "phone"})}
-	var all []string
+	var rows, all []string
 	for i := range 40 {
 		email := fmt.Sprintf("c%02d@x.example", i)
 		if i%10 == 0 {
 			email = fmt.Sprintf("twin%d@x.example", i%3)
 		}
 		all = append(all, email)
-		src.rows = append(src.rows, fmt.Sprintf("C%d|%s|Acme|+1 555 %d", i, email, i))
+		rows = append(rows, fmt.Sprintf("C%d|%s|Acme|+1 555 %d", i, email, i))
 	}
+	b := deliverytest.Table("first_name|email|company|phone", rows...)
 	seen := newTally()
-	sink, err := open(t, settings).Sink(t.Context(), "contacts", schema.Load{Mode: schema.Create, Header: src.header, Started: time.Now()}, lunarsend.NewTestLedger(t))
+	sink, err := open(t, settings).Sink(t.Context(), "contacts", schema.Load{Mode: schema.Create, Header: b.Header, Started: time.Now()}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts, err := pipeline.Run(t.Context(), src, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, Retire: seen.retire(1)})
+	counts, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, Retire: seen.retire(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,15 +199,16 @@ func TestRate(t *testing.T) {
 	settings := serve(t, "", sandbox.Knobs{Rate: 20, Window: time.Second})
 	settings["rate"] = "20"
 	c := open(t, settings)
-	src := &lines{header: record.LooseHeader([]string{"first_name", "email"})}
+	var rows []string
 	for i := range 25 {
-		src.rows = append(src.rows, fmt.Sprintf("C|c%d@x.example", i))
+		rows = append(rows, fmt.Sprintf("C|c%d@x.example", i))
 	}
-	sink, err := c.Sink(t.Context(), "contacts", schema.Load{Header: src.header}, nil)
+	b := deliverytest.Table("first_name|email", rows...)
+	sink, err := c.Sink(t.Context(), "contacts", schema.Load{Header: b.Header}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pipeline.Run(t.Context(), src, nil, sink, pipeline.Options{Writers: 4, BatchSize: 1}); err != nil {
+	if _, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{Writers: 4, BatchSize: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if s := c.Stats(); s.Throttled != 0 || s.Sent != 25 {
@@ -287,12 +246,13 @@ func TestRoundTrip(t *testing.T) {
 			}
 			run := func(load schema.Load, header string, want pipeline.Counts, rows ...string) {
 				t.Helper()
-				load.Header = record.LooseHeader(strings.Split(header, "|"))
-				sink, err := c.Sink(t.Context(), "contacts", load, lunarsend.NewTestLedger(t))
+				b := deliverytest.Table(header, rows...)
+				load.Header = b.Header
+				sink, err := c.Sink(t.Context(), "contacts", load, deliverytest.NewLedger(t))
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := pipeline.Run(t.Context(), &lines{header: load.Header, rows: rows}, nil, sink, pipeline.Options{BatchSize: 1, Writers: 4,
+				got, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{BatchSize: 1, Writers: 4,
 					Retire: func(b *record.Batch) error {
 						for _, r := range b.Rows {
 							if r.Err != nil {
@@ -309,7 +269,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 			}
 			run(schema.Load{Mode: schema.Create}, "first_name|email|phone", pipeline.Counts{Read: 2, Accepted: 2}, "Ada|ada@x.example|+1 555", "Bob|bob@x.example|0049")
-			run(schema.Load{Mode: schema.Upsert}, "email|first_name|phone", pipeline.Counts{Read: 2, Accepted: 2}, "ADA@x.example|Ada|+1 777", "cyd@x.example|Cyd|")
+			run(schema.Load{Mode: schema.Upsert}, "email|first_name|phone", pipeline.Counts{Read: 2, Accepted: 2}, "ADA@x.example|Ada|+1 777", "cyd@x.example|Cyd|-")
 			ids := map[string]string{}
 			phones := map[string]string{}
 			for _, r := range export(t, settings) {
@@ -337,12 +297,12 @@ func TestOnlyParts(t *testing.T) {
 	settings := serve(t, "", sandbox.Knobs{SearchMatch: "contains"})
 	c := open(t, settings)
 	for _, rows := range [][]string{{"Joann|joann@x.example|1"}, {"Ann|ann@x.example|2"}} {
-		header := record.LooseHeader([]string{"first_name", "email", "phone"})
-		sink, err := c.Sink(t.Context(), "contacts", schema.Load{Mode: schema.Upsert, Header: header}, nil)
+		b := deliverytest.Table("first_name|email|phone", rows...)
+		sink, err := c.Sink(t.Context(), "contacts", schema.Load{Mode: schema.Upsert, Header: b.Header}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := pipeline.Run(t.Context(), &lines{header: header, rows: rows}, nil, sink, pipeline.Options{}); err != nil {
+		if _, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -389,13 +349,13 @@ func TestKilledRun(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 
-	header := record.LooseHeader([]string{"first_name", "email"})
 	var rows, all []string
 	for i := range 50 {
 		email := fmt.Sprintf("killed%d@x.example", i%20)
 		rows, all = append(rows, fmt.Sprintf("K%d|%s", i, email)), append(all, email)
 	}
-	l := lunarsend.NewTestLedger(t)
+	b := deliverytest.Table("first_name|email", rows...)
+	l := deliverytest.NewLedger(t)
 	started := time.Now()
 	seen := newTally()
 	for pass := 1; ; pass++ {
@@ -409,11 +369,11 @@ func TestKilledRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		killer.Store(&cancel)
 		proxy := httptest.NewServer(losing)
-		sink, err := open(t, settings, "base_url", proxy.URL+"/api").Sink(ctx, "contacts", schema.Load{Mode: schema.Create, Header: header, Started: started}, l)
+		sink, err := open(t, settings, "base_url", proxy.URL+"/api").Sink(ctx, "contacts", schema.Load{Mode: schema.Create, Header: b.Header, Started: started}, l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = pipeline.Run(ctx, &lines{header: header, rows: rows}, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, History: l})
+		_, err = pipeline.Run(ctx, deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, History: l})
 		cancel()
 		proxy.Close() // waits for calls that the run has left behind: none may arrive after the next one looks
 		if err == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -37,21 +38,17 @@ func always(kind, what string) func(string, int) string {
 }
 
 // write runs a batch through a sink.
-func write(t *testing.T, c *Conn, load schema.Load, b *record.Batch) (*ledger, error) {
+func write(t *testing.T, c *Conn, load schema.Load, b *record.Batch) (*deliverytest.Ledger, error) {
 	t.Helper()
-	l := newLedger(t)
+	l := deliverytest.NewLedger(t)
 	load.Header = b.Header
-	s, err := c.Sink(t.Context(), contacts, load, counting{l})
+	s, err := c.Sink(t.Context(), contacts, load, l)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = s.Write(t.Context(), b)
-	for call, rows := range l.open {
-		for _, n := range rows {
-			if _, ok := l.done[n]; !ok && err == nil {
-				t.Errorf("row %d of call %d has no outcome", n, call)
-			}
-		}
+	if rows := l.InDoubt(); len(rows) > 0 && err == nil {
+		t.Errorf("rows %v have no outcome", rows)
 	}
 	return l, err
 }
@@ -169,8 +166,8 @@ func TestThrottled(t *testing.T) {
 		if err != nil || len(f.recs) != 1 || c.Stats().Throttled != 1 {
 			t.Errorf("%s: %v, %d contacts, %+v", what, err, len(f.recs), c.Stats())
 		}
-		if len(f.sent("GET")) != 0 || !slices.ContainsFunc(l.log, func(s string) bool { return strings.HasPrefix(s, "undone") }) {
-			t.Errorf("%s: it was looked up, though a throttled call has no effect: %v", what, l.log)
+		if len(f.sent("GET")) != 0 || !slices.ContainsFunc(l.Log(), func(s string) bool { return strings.HasPrefix(s, "undone") }) {
+			t.Errorf("%s: it was looked up, though a throttled call has no effect: %v", what, l.Log())
 		}
 	}
 }
@@ -290,7 +287,7 @@ func TestFirstEditAlone(t *testing.T) {
 	f.fault = once("edit", 1, dropAfter)
 	c := f.connect()
 	h := table("id|email").Header
-	s, err := c.Sink(t.Context(), contacts, schema.Load{Mode: schema.Update, Header: h}, newLedger(t))
+	s, err := c.Sink(t.Context(), contacts, schema.Load{Mode: schema.Update, Header: h}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,11 +430,11 @@ func TestDoubt(t *testing.T) {
 			tt.before(f)
 			b := table(adaHeader, adaRow)
 			b.Rows[0].Fate = record.Doubt
-			l := newLedger(t)
+			l := deliverytest.NewLedger(t)
 			load := schema.Load{Mode: schema.Create, Header: b.Header, Unsure: tt.unsure, Started: time.Now().Add(-time.Minute)}
-			s, err := f.connect().Sink(t.Context(), contacts, load, counting{l})
+			s, err := f.connect().Sink(t.Context(), contacts, load, l)
 			if tt.plain {
-				s, err = f.connect().Sink(t.Context(), contacts, load, l)
+				s, err = f.connect().Sink(t.Context(), contacts, load, deliverytest.Forgetful(l))
 			}
 			if err != nil {
 				t.Fatal(err)

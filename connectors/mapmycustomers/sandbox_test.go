@@ -18,6 +18,7 @@ import (
 	mmc "github.com/crmetl/crmetl/connectors/mapmycustomers"
 	"github.com/crmetl/crmetl/connectors/mapmycustomers/sandbox"
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
@@ -56,40 +57,6 @@ func open(t *testing.T, settings map[string]string, env api.Env) *mmc.Conn {
 	return c
 }
 
-// lines is a source of rows that are there already.
-type lines struct {
-	header *record.Header
-	rows   []string
-	next   int
-}
-
-func (s *lines) Header() *record.Header { return s.header }
-
-func (s *lines) Next(_ context.Context, c *pipeline.Chunk) error {
-	if s.next == len(s.rows) {
-		return io.EOF
-	}
-	c.Data = append(c.Data[:0], s.rows[s.next]...)
-	s.next++
-	return nil
-}
-
-func (s *lines) Decode(c *pipeline.Chunk, b *record.Batch) error {
-	b.Header, b.Origin = s.header, s.header
-	row := b.Add()
-	cells := strings.Split(string(c.Data), "|")
-	row.Values = b.Cells(len(cells))
-	for i, v := range cells {
-		if v != "" {
-			row.Values[i] = record.TextOf(v)
-		}
-	}
-	row.Origin = row.Values
-	return nil
-}
-
-func (s *lines) Close() error { return nil }
-
 // names exports the customers and returns the value of one field of each, sorted.
 func names(t *testing.T, c *mmc.Conn, field string) []string {
 	t.Helper()
@@ -98,24 +65,16 @@ func names(t *testing.T, c *mmc.Conn, field string) []string {
 		t.Fatal(err)
 	}
 	defer func() { _ = src.Close() }()
-	var out []string
-	for {
-		chunk, b := &pipeline.Chunk{}, &record.Batch{}
-		err := src.Next(t.Context(), chunk)
-		if errors.Is(err, io.EOF) {
-			slices.Sort(out)
-			return out
-		}
-		if err == nil {
-			err = src.Decode(chunk, b)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range b.Rows {
-			out = append(out, r.Values[src.Header().Index(field)].Text())
-		}
+	rows, err := deliverytest.Rows(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
 	}
+	var out []string
+	for _, r := range rows {
+		out = append(out, r.Values[src.Header().Index(field)].Text())
+	}
+	slices.Sort(out)
+	return out
 }
 
 // TestFaultyVendor loads 120 rows, twins among them, with four writers into a simulator that loses answers, loses calls
@@ -132,23 +91,23 @@ func TestFaultyVendor(t *testing.T) {
 			t.Parallel()
 			_, settings, _ := serve(t, faults)
 			c := open(t, settings, api.Env{})
-			src := &lines{header: record.LooseHeader([]string{"name", "city"})}
-			var want []string
+			var rows, want []string
 			for i := range 120 {
 				name := fmt.Sprintf("Customer %03d", i)
 				if i%4 == 0 {
 					name = fmt.Sprintf("Branch %d", i%12)
 				}
-				src.rows = append(src.rows, name+"|"+map[bool]string{true: "Ohio"}[i%3 == 0])
+				rows = append(rows, name+"|"+map[bool]string{true: "Ohio", false: "-"}[i%3 == 0])
 				want = append(want, name)
 			}
 			slices.Sort(want)
-			l := mmc.NewTestLedger(t)
-			sink, err := c.Sink(t.Context(), "customers", schema.Load{Mode: schema.Create, Header: src.header, Started: time.Now()}, l)
+			b := deliverytest.Table("name|city", rows...)
+			l := deliverytest.NewLedger(t)
+			sink, err := c.Sink(t.Context(), "customers", schema.Load{Mode: schema.Create, Header: b.Header, Started: time.Now()}, l)
 			if err != nil {
 				t.Fatal(err)
 			}
-			counts, err := pipeline.Run(t.Context(), src, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1})
+			counts, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +161,6 @@ func TestKilledRun(t *testing.T) {
 	defer proxy.Close()
 	settings["base_url"] = proxy.URL + "/api/v1"
 
-	header := record.LooseHeader([]string{"name", "company"})
 	var rows, want []string
 	for i := range 60 {
 		name := fmt.Sprintf("Killed %d", i%25)
@@ -210,7 +168,8 @@ func TestKilledRun(t *testing.T) {
 		want = append(want, name)
 	}
 	slices.Sort(want)
-	l := mmc.NewTestLedger(t)
+	b := deliverytest.Table("name|company", rows...)
+	l := deliverytest.NewLedger(t)
 	started := time.Now()
 	for pass := 1; ; pass++ {
 		if pass > 40 {
@@ -223,11 +182,11 @@ func TestKilledRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		killer.Store(&cancel)
 		c := open(t, settings, api.Env{CacheDir: cache})
-		sink, err := c.Sink(ctx, "customers", schema.Load{Mode: schema.Create, Header: header, Started: started}, l)
+		sink, err := c.Sink(ctx, "customers", schema.Load{Mode: schema.Create, Header: b.Header, Started: started}, l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = pipeline.Run(ctx, &lines{header: header, rows: rows}, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, History: l,
+		_, err = pipeline.Run(ctx, deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, History: l,
 			Retire: func(b *record.Batch) error {
 				for i := range b.Rows {
 					if b.Rows[i].Fate == record.Unsure || b.Rows[i].Fate == record.Rejected {
@@ -252,12 +211,13 @@ func TestRoundTrip(t *testing.T) {
 	c := open(t, settings, api.Env{})
 	run := func(load schema.Load, header string, rows ...string) pipeline.Counts {
 		t.Helper()
-		load.Header = record.LooseHeader(strings.Split(header, "|"))
-		sink, err := c.Sink(t.Context(), "customers", load, mmc.NewTestLedger(t))
+		b := deliverytest.Table(header, rows...)
+		load.Header = b.Header
+		sink, err := c.Sink(t.Context(), "customers", load, deliverytest.NewLedger(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		counts, err := pipeline.Run(t.Context(), &lines{header: load.Header, rows: rows}, nil, sink, pipeline.Options{BatchSize: 1,
+		counts, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{BatchSize: 1,
 			Retire: func(b *record.Batch) error {
 				for _, r := range b.Rows {
 					if r.Err != nil {
@@ -271,10 +231,10 @@ func TestRoundTrip(t *testing.T) {
 		}
 		return counts
 	}
-	if n := run(schema.Load{Mode: schema.Create}, "name|email|zip|groups|dealAmount|color|remindAt", "Ada|ada@x.example|02345|SC;New|1250.50|Gray|2026-01-02T03:04:05Z", "Bob|bob@x.example|1|||neon red|"); n.Accepted != 2 {
+	if n := run(schema.Load{Mode: schema.Create}, "name|email|zip|groups|dealAmount|color|remindAt", "Ada|ada@x.example|02345|SC;New|1250.50|Gray|2026-01-02T03:04:05Z", "Bob|bob@x.example|1|-|-|neon red|-"); n.Accepted != 2 {
 		t.Errorf("%+v", n)
 	}
-	if n := run(schema.Load{Mode: schema.Upsert, ChangedOnly: true}, "email|name|zip|groups|dealAmount|color|remindAt", "ada@x.example|Ada|02345|New;SC|1250.5|grey|2026-01-02T03:04:05Z", "bob@x.example|Bob|2|||neon red|", "cyd@x.example|Cyd||||teal|"); n.Accepted != 2 || n.Unchanged != 1 {
+	if n := run(schema.Load{Mode: schema.Upsert, ChangedOnly: true}, "email|name|zip|groups|dealAmount|color|remindAt", "ada@x.example|Ada|02345|New;SC|1250.5|grey|2026-01-02T03:04:05Z", "bob@x.example|Bob|2|-|-|neon red|-", "cyd@x.example|Cyd|-|-|-|teal|-"); n.Accepted != 2 || n.Unchanged != 1 {
 		t.Errorf("%+v", n)
 	}
 	if diff := cmp.Diff([]string{"", "02345", "2"}, names(t, c, "zip")); diff != "" {
@@ -296,12 +256,12 @@ func TestRoundTrip(t *testing.T) {
 func TestReplacingVendor(t *testing.T) {
 	_, settings, sim := serve(t, "set put_mode=replace")
 	c := open(t, settings, api.Env{})
-	header := record.LooseHeader([]string{"name", "email", "city"})
-	sink, err := c.Sink(t.Context(), "customers", schema.Load{Mode: schema.Create, Header: header}, nil)
+	b := deliverytest.Table("name|email|city", "Ada|ada@x.example|Rome", "Bob|bob@x.example|Bern")
+	sink, err := c.Sink(t.Context(), "customers", schema.Load{Mode: schema.Create, Header: b.Header}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pipeline.Run(t.Context(), &lines{header: header, rows: []string{"Ada|ada@x.example|Rome", "Bob|bob@x.example|Bern"}}, nil, sink, pipeline.Options{}); err != nil {
+	if _, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	_ = sim
@@ -309,11 +269,11 @@ func TestReplacingVendor(t *testing.T) {
 	for _, id := range names(t, c, "id") {
 		rows = append(rows, id+"|New name")
 	}
-	header = record.LooseHeader([]string{"id", "name"})
-	if sink, err = c.Sink(t.Context(), "customers", schema.Load{Mode: schema.Update, Header: header}, nil); err != nil {
+	b = deliverytest.Table("id|name", rows...)
+	if sink, err = c.Sink(t.Context(), "customers", schema.Load{Mode: schema.Update, Header: b.Header}, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = pipeline.Run(t.Context(), &lines{header: header, rows: rows}, nil, sink, pipeline.Options{BatchSize: 1})
+	_, err = pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{BatchSize: 1})
 	var known *api.Error
 	if !errors.As(err, &known) || known.Class != api.Setup {
 		t.Errorf("error %v, want one of class config", err)

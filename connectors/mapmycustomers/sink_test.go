@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -146,9 +147,9 @@ func TestSink(t *testing.T) {
 				tt.have(f)
 			}
 			f.fault = tt.fault
-			l := newLedger(t)
+			l := deliverytest.NewLedger(t)
 			f.before = func(method, path string) {
-				if method != "GET" && l.inFlight() == 0 {
+				if method != "GET" && l.InFlight() == 0 {
 					t.Errorf("%s %s arrived before the ledger knew", method, path)
 				}
 			}
@@ -156,9 +157,9 @@ func TestSink(t *testing.T) {
 				tt.rows.Rows[i].Fate = record.Doubt
 			}
 			tt.load.Header, tt.load.Started = tt.rows.Header, time.Now().Add(-10*time.Second)
-			var to pipeline.Ledger = counting{l}
+			var to pipeline.Ledger = l
 			if tt.blind {
-				to = l
+				to = deliverytest.Forgetful(l)
 			}
 			conn := f.connect()
 			sink, err := conn.Sink(t.Context(), customers, tt.load, to)
@@ -182,15 +183,15 @@ func TestSink(t *testing.T) {
 			if got := len(f.sent("PUT ")); got != tt.puts {
 				t.Errorf("%d updates were sent, want %d: %v", got, tt.puts, f.sent("PUT "))
 			}
-			if tt.load.Unsure != schema.Resend && l.inFlight() > 0 && !strings.Contains(tt.name, "repeated") {
-				t.Errorf("calls without outcome are left: %v", l.log)
+			if tt.load.Unsure != schema.Resend && l.InFlight() > 0 && !strings.Contains(tt.name, "repeated") {
+				t.Errorf("calls without outcome are left: %v", l.Log())
 			}
 			for i := range tt.rows.Rows {
 				r := &tt.rows.Rows[i]
-				if fate, told := l.done[r.Num]; told && fate != r.Fate {
+				if fate, told := l.Fates()[r.Num]; told && fate != r.Fate {
 					t.Errorf("row %d: the ledger was told %s, the row is %s", r.Num, fate, r.Fate)
 				}
-				if _, told := l.done[r.Num]; !told && !tt.load.DryRun && (r.Fate == record.Accepted || r.Fate == record.Unsure) {
+				if _, told := l.Fates()[r.Num]; !told && !tt.load.DryRun && (r.Fate == record.Accepted || r.Fate == record.Unsure) {
 					t.Errorf("row %d: the ledger was not told that it is %s", r.Num, r.Fate)
 				}
 			}
@@ -227,10 +228,10 @@ func TestManyWriters(t *testing.T) {
 	all := table("name|city", lines...)
 	for _, counts := range []bool{true, false} {
 		f.recs, f.count = nil, map[string]int{}
-		l := newLedger(t)
+		l := deliverytest.NewLedger(t)
 		var to pipeline.Ledger = l
-		if counts {
-			to = counting{l}
+		if !counts {
+			to = deliverytest.Forgetful(l)
 		}
 		sink, err := f.connect().Sink(t.Context(), customers, schema.Load{Header: all.Header}, to)
 		if err != nil {
@@ -281,7 +282,7 @@ func TestDoubtStopsTwins(t *testing.T) {
 		return dropAfter
 	}
 	b := table("name", "A", "A")
-	l := newLedger(t)
+	l := deliverytest.NewLedger(t)
 	sink, err := f.connect().Sink(t.Context(), customers, schema.Load{Header: b.Header}, l)
 	if err != nil {
 		t.Fatal(err)
@@ -296,8 +297,8 @@ func TestDoubtStopsTwins(t *testing.T) {
 	if n := len(f.sent("POST")); n != 1 {
 		t.Errorf("%d creates were sent, want 1", n)
 	}
-	if l.inFlight() != 1 {
-		t.Errorf("the ledger has %d open calls, want the 1 in doubt", l.inFlight())
+	if l.InFlight() != 1 {
+		t.Errorf("the ledger has %d open calls, want the 1 in doubt", l.InFlight())
 	}
 }
 
@@ -308,7 +309,7 @@ func TestReplacingUpdates(t *testing.T) {
 	f.add("a", time.Hour, map[string]any{"name": "Ada", "email": "ada@acme.example", "custom0": "x", "groups": []string{"SC"}})
 	f.add("b", time.Hour, map[string]any{"name": "Bob", "email": "bob@acme.example"})
 	b := table("id|name", "a|Ada L", "b|Bob L")
-	l := newLedger(t)
+	l := deliverytest.NewLedger(t)
 	sink, err := f.connect().Sink(t.Context(), customers, schema.Load{Mode: schema.Update, Header: b.Header}, l)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -262,7 +263,7 @@ func TestSlowVendorClock(t *testing.T) {
 	defer server.Close()
 	f.url = server.URL
 	b := table("name", "A")
-	sink, err := f.connect().Sink(t.Context(), customers, schema.Load{Header: b.Header}, counting{newLedger(t)})
+	sink, err := f.connect().Sink(t.Context(), customers, schema.Load{Header: b.Header}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

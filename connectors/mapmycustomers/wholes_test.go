@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -63,8 +64,8 @@ func TestRoutes(t *testing.T) {
 				}
 			}
 			tt.load.Header = tt.rows.Header
-			l := newLedger(t)
-			sink, err := f.connect().Sink(t.Context(), routes, tt.load, counting{l})
+			l := deliverytest.NewLedger(t)
+			sink, err := f.connect().Sink(t.Context(), routes, tt.load, l)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,8 +82,8 @@ func TestRoutes(t *testing.T) {
 			if diff := cmp.Diff(tt.posts, posts); diff != "" {
 				t.Errorf("sent (-want +got):\n%s", diff)
 			}
-			if l.inFlight() > 0 {
-				t.Errorf("calls without outcome are left: %v", l.log)
+			if l.InFlight() > 0 {
+				t.Errorf("calls without outcome are left: %v", l.Log())
 			}
 		})
 	}
@@ -121,7 +122,7 @@ func TestGroups(t *testing.T) {
 			f.fault = tt.fault
 			var warns []string
 			tt.load.Header, tt.load.Mode, tt.load.Warn = tt.rows.Header, schema.Replace, func(s string) { warns = append(warns, s) }
-			sink, err := f.connect().Sink(t.Context(), groups, tt.load, newLedger(t))
+			sink, err := f.connect().Sink(t.Context(), groups, tt.load, deliverytest.NewLedger(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +179,7 @@ func TestCustomFields(t *testing.T) {
 	f := newFake(t)
 	b := table("label|slot", "birthday|0", "social|7")
 	load := schema.Load{Mode: schema.Update, Header: b.Header}
-	sink, err := f.connect().Sink(t.Context(), customfields, load, newLedger(t))
+	sink, err := f.connect().Sink(t.Context(), customfields, load, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestCustomFields(t *testing.T) {
 	}
 	b = table("label|slot", "birthday|0", "social|0", "x|")
 	load.Yes = true
-	if sink, err = f.connect().Sink(t.Context(), customfields, load, newLedger(t)); err != nil {
+	if sink, err = f.connect().Sink(t.Context(), customfields, load, deliverytest.NewLedger(t)); err != nil {
 		t.Fatal(err)
 	}
 	if err := sink.Write(t.Context(), b); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -77,7 +78,7 @@ func TestWireRequests(t *testing.T) {
 			}))
 			defer server.Close()
 			f := &fake{t: t, url: server.URL}
-			sink, err := f.connect().Sink(t.Context(), tt.object, schema.Load{Mode: tt.mode, Header: tt.rows.Header, Attachments: folder, Yes: true}, newLedger(t))
+			sink, err := f.connect().Sink(t.Context(), tt.object, schema.Load{Mode: tt.mode, Header: tt.rows.Header, Attachments: folder, Yes: true}, deliverytest.NewLedger(t))
 			if err != nil {
 				t.Fatal(err)
 			}

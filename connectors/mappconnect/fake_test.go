@@ -7,13 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -164,7 +164,7 @@ func (f *fake) connect(set ...string) *Conn {
 }
 
 // load sends a batch.
-func (f *fake) load(c *Conn, object string, load schema.Load, l *ledger, b *record.Batch) error {
+func (f *fake) load(c *Conn, object string, load schema.Load, l *deliverytest.Ledger, b *record.Batch) error {
 	f.t.Helper()
 	load.Header = b.Header
 	s, err := c.Sink(f.t.Context(), object, load, l)
@@ -177,99 +177,15 @@ func (f *fake) load(c *Conn, object string, load schema.Load, l *ledger, b *reco
 	return err
 }
 
-// ledger is a journal in memory that holds its caller to the rules.
-type ledger struct {
-	t    *testing.T
-	mu   sync.Mutex
-	last int64
-	open map[int64][]int64 // rows by call that was neither undone nor settled
-	done map[int64]record.Fate
+// newLedger returns a ledger for a sink that never puts right what the vendor has accepted.
+func newLedger(t *testing.T) *deliverytest.Ledger {
+	l := deliverytest.NewLedger(t)
+	l.Final = true
+	return l
 }
 
-func newLedger(t *testing.T) *ledger {
-	return &ledger{t: t, open: map[int64][]int64{}, done: map[int64]record.Fate{}}
-}
-
-func (l *ledger) Sending(op string, rows ...*record.Row) (int64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last++
-	for _, r := range rows {
-		if !r.Fate.Open() {
-			l.t.Errorf("%s: row %d is sent with fate %s", op, r.Num, r.Fate)
-		}
-		l.open[l.last] = append(l.open[l.last], r.Num)
-	}
-	return l.last, nil
-}
-
-func (l *ledger) Undone(call int64, why string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.open[call]; !ok {
-		l.t.Errorf("call %d is undone but not open: %s", call, why)
-	}
-	delete(l.open, call)
-	return nil
-}
-
-func (l *ledger) Settled(call int64, note string, rows ...*record.Row) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.open[call]; !ok && call != 0 {
-		l.t.Errorf("call %d is settled but not open: %s", call, note)
-	}
-	for _, r := range rows {
-		if r.Fate.Open() {
-			l.t.Errorf("row %d is settled with fate %s", r.Num, r.Fate)
-		}
-		if call != 0 && !slices.Contains(l.open[call], r.Num) {
-			l.t.Errorf("row %d is settled by call %d, which was not for it", r.Num, call)
-		}
-		l.done[r.Num] = r.Fate
-	}
-	delete(l.open, call)
-	return nil
-}
-
-// inDoubt are the rows that were sent and not settled.
-func (l *ledger) inDoubt() map[int64]bool {
-	rows := map[int64]bool{}
-	for _, list := range l.open {
-		for _, n := range list {
-			if _, ok := l.done[n]; !ok {
-				rows[n] = true
-			}
-		}
-	}
-	return rows
-}
-
-// table makes a batch of rows of texts; "-" is an absent cell, "~" a null one. What looks like a JSON object is one.
-func table(header string, lines ...string) *record.Batch {
-	h := record.LooseHeader(strings.Split(header, "|"))
-	b := &record.Batch{Header: h, Origin: h}
-	for i, line := range lines {
-		row := b.Add()
-		row.Num = int64(i + 1)
-		row.Line = int64(i + 2)
-		cells := strings.Split(line, "|")
-		row.Values = b.Cells(len(cells))
-		for j, c := range cells {
-			switch {
-			case c == "-":
-			case c == "~":
-				row.Values[j] = record.NullOf()
-			case strings.HasPrefix(c, "{"):
-				row.Values[j] = record.Of(record.JSON, c)
-			default:
-				row.Values[j] = record.TextOf(c)
-			}
-		}
-		row.Origin = row.Values
-	}
-	return b
-}
+// table is short for what the tests below are tables of.
+func table(header string, lines ...string) *record.Batch { return deliverytest.Table(header, lines...) }
 
 // users makes n rows of contacts.
 func users(n int) *record.Batch {
@@ -282,26 +198,15 @@ func users(n int) *record.Batch {
 
 // fates are what became of rows, in one line each; equal ones that follow each other are one line.
 func fates(b *record.Batch) []string {
+	lines := deliverytest.Fates(b)
 	var out []string
 	from := 0
-	last := ""
-	flush := func(to int) {
-		if to > from {
-			out = append(out, fmt.Sprintf("%d-%d %s", from+1, to, last))
+	for i, line := range lines {
+		if i+1 == len(lines) || lines[i+1] != line {
+			out = append(out, fmt.Sprintf("%d-%d %s", from+1, i+1, line))
+			from = i + 1
 		}
 	}
-	for i := range b.Rows {
-		r := &b.Rows[i]
-		s := strings.TrimSpace(r.Fate.String() + " " + r.Action)
-		if ps := record.ProblemsOf(r.Err); len(ps) > 0 {
-			s += " " + ps[0].Field + ":" + ps[0].Rule
-		}
-		if s != last {
-			flush(i)
-			from, last = i, s
-		}
-	}
-	flush(len(b.Rows))
 	return out
 }
 

@@ -1,7 +1,6 @@
 package mappconnect_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	mapp "github.com/crmetl/crmetl/connectors/mappconnect"
 	"github.com/crmetl/crmetl/connectors/mappconnect/sandbox"
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
@@ -67,50 +67,10 @@ func records(t *testing.T, base, kind string) (list []map[string]any) {
 	return list
 }
 
-// lines is a source of rows that are there already.
-type lines struct {
-	header *record.Header
-	rows   []string
-	next   int
-}
-
-func from(header string, rows ...string) *lines {
-	return &lines{header: record.LooseHeader(strings.Split(header, "|")), rows: rows}
-}
-
-func (s *lines) Header() *record.Header { return s.header }
-
-func (s *lines) Next(_ context.Context, c *pipeline.Chunk) error {
-	if s.next == len(s.rows) {
-		return io.EOF
-	}
-	c.Data = append(c.Data[:0], s.rows[s.next]...)
-	s.next++
-	return nil
-}
-
-func (s *lines) Decode(c *pipeline.Chunk, b *record.Batch) error {
-	b.Header, b.Origin = s.header, s.header
-	row := b.Add()
-	cells := strings.Split(string(c.Data), "|")
-	row.Values = b.Cells(len(cells))
-	for i, v := range cells {
-		if strings.HasPrefix(v, "{") {
-			row.Values[i] = record.Of(record.JSON, v)
-		} else if v != "" {
-			row.Values[i] = record.TextOf(v)
-		}
-	}
-	row.Origin = row.Values
-	return nil
-}
-
-func (s *lines) Close() error { return nil }
-
 // load runs an import as the command does, its checks included.
-func load(t *testing.T, c *mapp.Conn, object string, l schema.Load, src *lines, o pipeline.Options, ledger mapp.TestLedger) (pipeline.Counts, error) {
+func load(t *testing.T, c *mapp.Conn, object string, l schema.Load, rows *record.Batch, o pipeline.Options, ledger *deliverytest.Ledger) (pipeline.Counts, error) {
 	t.Helper()
-	l.Header = src.header
+	l.Header = rows.Header
 	step, err := mapp.Check(object, l)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +82,7 @@ func load(t *testing.T, c *mapp.Conn, object string, l schema.Load, src *lines, 
 	if o.BatchSize == 0 {
 		o.BatchSize = 1000
 	}
-	return pipeline.Run(t.Context(), src, []pipeline.Step{step}, sink, o)
+	return pipeline.Run(t.Context(), deliverytest.Source(rows), []pipeline.Step{step}, sink, o)
 }
 
 // TestFaultyVendor loads 3000 contacts with four writers into a simulator that loses answers, loses calls and refuses
@@ -143,12 +103,12 @@ func TestFaultyVendor(t *testing.T) {
 			if err := c.Ready(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			src := from("email|group|version")
+			var rows []string
 			for i := range 3000 {
-				src.rows = append(src.rows, fmt.Sprintf("user%d@example.com|10144|%d", i%2000, i/2000))
+				rows = append(rows, fmt.Sprintf("user%d@example.com|10144|%d", i%2000, i/2000))
 			}
 			o := pipeline.Options{Workers: 2, Writers: 4, BatchSize: 250, Key: func(r *record.Row) string { return r.Values[0].Text() }}
-			counts, err := load(t, c, "user", schema.Load{}, src, o, mapp.NewTestLedger(t))
+			counts, err := load(t, c, "user", schema.Load{}, deliverytest.Table("email|group|version", rows...), o, deliverytest.NewLedger(t))
 			if err != nil || counts.Accepted != 3000 || counts.Read != 3000 {
 				t.Fatalf("counts %+v, %v", counts, err)
 			}
@@ -176,12 +136,12 @@ func TestFaultyVendor(t *testing.T) {
 func TestMailsOnce(t *testing.T) {
 	base, settings := serve(t, "POST * every=5 drop=after; POST * every=7 drop=before; POST * every=11 status=500")
 	settings["batch_size"] = "10"
-	src := from("email|messageId|n")
+	var rows []string
 	for i := range 400 {
-		src.rows = append(src.rows, fmt.Sprintf("user%d@example.com|2324333335|%d", i, i))
+		rows = append(rows, fmt.Sprintf("user%d@example.com|2324333335|%d", i, i))
 	}
 	c := open(t, settings)
-	counts, err := load(t, c, "email", schema.Load{}, src, pipeline.Options{Writers: 4, BatchSize: 10}, mapp.NewTestLedger(t))
+	counts, err := load(t, c, "email", schema.Load{}, deliverytest.Table("email|messageId|n", rows...), pipeline.Options{Writers: 4, BatchSize: 10}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,15 +166,15 @@ func TestMailsOnce(t *testing.T) {
 // TestPoison: an event that the vendor refuses is found, whatever batch it is in.
 func TestPoison(t *testing.T) {
 	_, settings := serve(t, "set poison_text=POISON")
-	src := from("productSKU|productName")
+	var rows []string
 	for i := range 1500 {
 		name := "fine"
 		if i%400 == 7 {
 			name = "POISON"
 		}
-		src.rows = append(src.rows, fmt.Sprintf("sku%d|%s", i, name))
+		rows = append(rows, fmt.Sprintf("sku%d|%s", i, name))
 	}
-	counts, err := load(t, open(t, settings), "product", schema.Load{}, src, pipeline.Options{Writers: 2}, mapp.NewTestLedger(t))
+	counts, err := load(t, open(t, settings), "product", schema.Load{}, deliverytest.Table("productSKU|productName", rows...), pipeline.Options{Writers: 2}, deliverytest.NewLedger(t))
 	if err != nil || counts.Accepted != 1496 || counts.Rejected != 4 {
 		t.Errorf("counts %+v, %v", counts, err)
 	}
@@ -224,7 +184,7 @@ func TestPoison(t *testing.T) {
 func TestThrottled(t *testing.T) {
 	base, settings := serve(t, "set rate=1 window=300ms")
 	settings["batch_size"] = "1"
-	counts, err := load(t, open(t, settings), "coupon", schema.Load{}, from("listName|value", "a|1", "a|2", "a|3"), pipeline.Options{Writers: 2}, mapp.NewTestLedger(t))
+	counts, err := load(t, open(t, settings), "coupon", schema.Load{}, deliverytest.Table("listName|value", "a|1", "a|2", "a|3"), pipeline.Options{Writers: 2}, deliverytest.NewLedger(t))
 	if err != nil || counts.Accepted != 3 || len(records(t, base, "coupons")) != 3 {
 		t.Errorf("counts %+v, %v", counts, err)
 	}
@@ -234,35 +194,35 @@ func TestThrottled(t *testing.T) {
 func TestObjects(t *testing.T) {
 	base, settings := serve(t, "")
 	c := open(t, settings)
-	run := func(object string, mode schema.Mode, src *lines) {
+	run := func(object string, mode schema.Mode, header string, rows ...string) {
 		t.Helper()
 		on := map[string]bool{"rd-replace": true, "rd-delete-all-for-key": true, "allow-group-send": true}
-		counts, err := load(t, c, object, schema.Load{Mode: mode, Options: on}, src, pipeline.Options{}, mapp.NewTestLedger(t))
-		if err != nil || counts.Accepted != int64(len(src.rows)) {
+		counts, err := load(t, c, object, schema.Load{Mode: mode, Options: on}, deliverytest.Table(header, rows...), pipeline.Options{}, deliverytest.NewLedger(t))
+		if err != nil || counts.Accepted != int64(len(rows)) {
 			t.Errorf("%s %s: counts %+v, %v", object, mode, counts, err)
 		}
 	}
-	run("user", schema.Upsert, from("email|group|first", "ada@x.example|10144|Ada", "bob@x.example|10144|Bob"))
-	run("transaction", schema.Upsert, from("orderId|email|items.sku|items.price", "1|ada@x.example|A|5", "2|bob@x.example|B|6"))
-	run("product", schema.Upsert, from("productSKU|productName", "A|Apple"))
-	run("abandonedcart", schema.Upsert, from("email|sku|price", "ada@x.example|A|5"))
-	run("wishlist", schema.Upsert, from("email|sku", "ada@x.example|A"))
-	run("browse", schema.Upsert, from("email|sku", "ada@x.example|A"))
-	run("recommendedproduct", schema.Upsert, from("email|sku|accuracy|model", "ada@x.example|A|1|2"))
-	run("coupon", schema.Create, from("listName|value", "l|1"))
-	run("relateddata", schema.Add, from("datasetName|key|attributes|attributes.c", `d|1|{"a":"b"}|x`, `d|2||y`))
-	run("relateddata", schema.Update, from("datasetName|key|importMode|attributes.a|filter.a", "d|1|update|n|b", "d|2|delete||"))
-	run("automation", schema.Send, from("email|externalEvent", "ada@x.example|hello"))
+	run("user", schema.Upsert, "email|group|first", "ada@x.example|10144|Ada", "bob@x.example|10144|Bob")
+	run("transaction", schema.Upsert, "orderId|email|items.sku|items.price", "1|ada@x.example|A|5", "2|bob@x.example|B|6")
+	run("product", schema.Upsert, "productSKU|productName", "A|Apple")
+	run("abandonedcart", schema.Upsert, "email|sku|price", "ada@x.example|A|5")
+	run("wishlist", schema.Upsert, "email|sku", "ada@x.example|A")
+	run("browse", schema.Upsert, "email|sku", "ada@x.example|A")
+	run("recommendedproduct", schema.Upsert, "email|sku|accuracy|model", "ada@x.example|A|1|2")
+	run("coupon", schema.Create, "listName|value", "l|1")
+	run("relateddata", schema.Add, "datasetName|key|attributes|attributes.c", `d|1|{"a":"b"}|x`, `d|2|-|y`)
+	run("relateddata", schema.Update, "datasetName|key|importMode|attributes.a|filter.a", "d|1|update|n|b", "d|2|delete|-|-")
+	run("automation", schema.Send, "email|externalEvent", "ada@x.example|hello")
 	want := map[string]int{"users": 2, "transactions": 2, "products": 1, "carts": 1, "wishlists": 1, "browses": 1, "recommendations": 1, "coupons": 1, "automations": 1, "feedback": 0}
 	for kind, n := range want {
 		if got := records(t, base, kind); len(got) != n {
 			t.Errorf("%s: %v, want %d", kind, got, n)
 		}
 	}
-	run("user", schema.Delete, from("email", "bob@x.example"))
-	run("transaction", schema.Delete, from("orderId|email", "2|bob@x.example"))
-	run("product", schema.Delete, from("productSKU", "A"))
-	run("abandonedcart", schema.Delete, from("email|sku", "ada@x.example|A"))
+	run("user", schema.Delete, "email", "bob@x.example")
+	run("transaction", schema.Delete, "orderId|email", "2|bob@x.example")
+	run("product", schema.Delete, "productSKU", "A")
+	run("abandonedcart", schema.Delete, "email|sku", "ada@x.example|A")
 	for kind, n := range map[string]int{"users": 1, "transactions": 1, "products": 0, "carts": 0} {
 		if got := records(t, base, kind); len(got) != n {
 			t.Errorf("%s after deleting: %v, want %d", kind, got, n)

@@ -138,14 +138,14 @@ func TestFates(t *testing.T) {
 			if len(f.calls) != tt.calls || len(f.events) != tt.events {
 				t.Errorf("%d calls and %d events, want %d and %d", len(f.calls), len(f.events), tt.calls, tt.events)
 			}
-			if n := len(l.inDoubt()); n != tt.doubt {
+			if n := len(l.InDoubt()); n != tt.doubt {
 				t.Errorf("%d rows are left in doubt, want %d", n, tt.doubt)
 			}
 			for _, r := range tt.rows.Rows {
 				if tt.load.DryRun || len(f.calls) == 0 && r.Fate != record.Unsure {
 					continue
 				}
-				if fate, ok := l.done[r.Num]; ok != !r.Fate.Open() && r.Err == nil || ok && fate != r.Fate {
+				if fate, ok := l.Fates()[r.Num]; ok != !r.Fate.Open() && r.Err == nil || ok && fate != r.Fate {
 					t.Errorf("row %d is %s, and the ledger says %s", r.Num, r.Fate, fate)
 				}
 			}
@@ -250,7 +250,7 @@ func TestAfterSuccess(t *testing.T) {
 			if diff := cmp.Diff([]string{tt.want}, fates(b)); diff != "" {
 				t.Error(diff)
 			}
-			if n := len(l.inDoubt()); n != 0 {
+			if n := len(l.InDoubt()); n != 0 {
 				t.Errorf("%d rows are in doubt", n)
 			}
 			if err := errors.Join(s.Commit(t.Context()), s.Close()); err != nil {
@@ -259,8 +259,8 @@ func TestAfterSuccess(t *testing.T) {
 			if !tt.stops {
 				return
 			}
-			if len(f.calls) > 1+2*201 || len(l.done) != 1 {
-				t.Errorf("%d calls, %d rows are settled", len(f.calls), len(l.done))
+			if len(f.calls) > 1+2*201 || len(l.Fates()) != 1 {
+				t.Errorf("%d calls, %d rows are settled", len(f.calls), len(l.Fates()))
 			}
 			f.fault = nil // it was mended
 			if err := f.load(c, objUser, schema.Load{}, l, b); err != nil || fates(b)[0] != fmt.Sprintf("1-%d accepted accepted", tt.rows) {
@@ -283,8 +283,8 @@ func TestStopBetween(t *testing.T) {
 	if err := f.load(f.connect(), objUser, schema.Load{}, l, b); classOf(err) != api.Setup {
 		t.Fatalf("error is %v", err)
 	}
-	if diff := cmp.Diff([]string{"1-4 rejected :vendor", "5-5 accepted accepted", "6-100 pending"}, fates(b)); diff != "" || len(l.done) != 5 {
-		t.Errorf("%s; settled: %v", diff, l.done)
+	if diff := cmp.Diff([]string{"1-4 rejected :vendor", "5-5 accepted accepted", "6-100 pending"}, fates(b)); diff != "" || len(l.Fates()) != 5 {
+		t.Errorf("%s; settled: %v", diff, l.Fates())
 	}
 }
 
@@ -361,8 +361,8 @@ func TestOutage(t *testing.T) {
 		if object == objEmail {
 			want, doubt = []string{"1-2 unsure :unsure"}, 0
 		}
-		if diff := cmp.Diff(want, fates(b)); diff != "" || len(l.inDoubt()) != doubt {
-			t.Errorf("%s: %s; in doubt: %v", object, diff, l.inDoubt())
+		if diff := cmp.Diff(want, fates(b)); diff != "" || len(l.InDoubt()) != doubt {
+			t.Errorf("%s: %s; in doubt: %v", object, diff, l.InDoubt())
 		}
 	}
 }
@@ -429,8 +429,8 @@ func TestStop(t *testing.T) {
 	c.sleep = func(context.Context, time.Duration) error { return api.ErrStopped }
 	b := users(3)
 	err := f.load(c, objUser, schema.Load{}, l, b)
-	if !errors.Is(err, api.ErrStopped) || len(f.calls) != 1 || len(l.inDoubt()) != 3 {
-		t.Errorf("%v after %d calls, in doubt %v", err, len(f.calls), l.inDoubt())
+	if !errors.Is(err, api.ErrStopped) || len(f.calls) != 1 || len(l.InDoubt()) != 3 {
+		t.Errorf("%v after %d calls, in doubt %v", err, len(f.calls), l.InDoubt())
 	}
 }
 

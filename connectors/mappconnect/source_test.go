@@ -1,7 +1,6 @@
 package mappconnect
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,8 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/internal/api"
-	"github.com/crmetl/crmetl/pipeline"
-	"github.com/crmetl/crmetl/record"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -40,27 +38,18 @@ func export(t *testing.T, object, body string, q schema.Query) (rows [][]string,
 	}
 	defer func() { _ = src.Close() }()
 	rows = append(rows, src.Header().Names())
-	for {
-		c, b := &pipeline.Chunk{}, &record.Batch{}
-		if err := src.Next(t.Context(), c); errors.Is(err, io.EOF) {
-			return rows, nil
-		} else if err != nil {
-			return rows, err
+	list, err := deliverytest.Rows(t.Context(), src)
+	for i, r := range list {
+		if r.Line != int64(i+1) {
+			t.Errorf("row %d has line %d", i+1, r.Line)
 		}
-		if err := src.Decode(c, b); err != nil {
-			return rows, err
+		var cells []string
+		for _, v := range r.Values {
+			cells = append(cells, v.Cell())
 		}
-		for i, r := range b.Rows {
-			if r.Line != int64(i+1) {
-				t.Errorf("row %d has line %d", i+1, r.Line)
-			}
-			var cells []string
-			for _, v := range r.Values {
-				cells = append(cells, v.Cell())
-			}
-			rows = append(rows, cells)
-		}
+		rows = append(rows, cells)
 	}
+	return rows, err
 }
 
 func TestLists(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/crmetl/crmetl/connectors/mycrm"
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -92,7 +93,7 @@ func TestRefusedWith200(t *testing.T) {
 				b, load.Mode = mycrm.Table("mobile|city", "0501111111|Dubai"), schema.Upsert
 			}
 			load.Header = b.Header
-			sink, err := c.Sink(t.Context(), "leads", load, mycrm.NewTestLedger(t))
+			sink, err := c.Sink(t.Context(), "leads", load, deliverytest.NewLedger(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +132,7 @@ func TestNoSuchAPI(t *testing.T) {
 	for mode, table := range map[schema.Mode][]string{schema.Create: {wholeHeader, person("Ada", "0501111111")}, schema.Upsert: {wholeHeader, person("Ada", "0501111111")},
 		schema.Update: {"id|status", "1001|prospect"}, schema.Patch: {"id|status", "1001|prospect", "1002|prospect"}, schema.Delete: {"id", "1001"}} {
 		b := mycrm.Table(table[0], table[1:]...)
-		l := mycrm.NewTestLedger(t)
+		l := deliverytest.NewLedger(t)
 		sink, err := v.open(wrong...).Sink(t.Context(), "leads", schema.Load{Mode: mode, Header: b.Header}, l)
 		if err != nil {
 			t.Fatal(err)

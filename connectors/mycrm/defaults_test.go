@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/connectors/mycrm"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -96,7 +97,7 @@ func TestDefaultsAdvice(t *testing.T) {
 	t.Parallel()
 	v := serve(t, "set mandatory=lenient", 0)
 	b := mycrm.Table("mobile|status", "0501111111|prospect")
-	sink, err := v.open().Sink(t.Context(), "leads", schema.Load{Mode: schema.Upsert, Header: b.Header}, mycrm.NewTestLedger(t))
+	sink, err := v.open().Sink(t.Context(), "leads", schema.Load{Mode: schema.Upsert, Header: b.Header}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

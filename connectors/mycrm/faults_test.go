@@ -19,38 +19,11 @@ import (
 
 	"github.com/crmetl/crmetl/connectors/mycrm"
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
-
-// lines is a source of rows that are there already.
-type lines struct {
-	header *record.Header
-	rows   []string
-	next   int
-}
-
-func (s *lines) Header() *record.Header { return s.header }
-
-func (s *lines) Next(_ context.Context, c *pipeline.Chunk) error {
-	if s.next == len(s.rows) {
-		return io.EOF
-	}
-	c.Data = append(c.Data[:0], s.rows[s.next]...)
-	s.next++
-	return nil
-}
-
-func (s *lines) Decode(c *pipeline.Chunk, b *record.Batch) error {
-	made := mycrm.Table(strings.Join(s.header.Names(), "|"), string(c.Data))
-	b.Header, b.Origin = s.header, s.header
-	row := b.Add()
-	row.Values, row.Origin = made.Rows[0].Values, made.Rows[0].Values
-	return nil
-}
-
-func (s *lines) Close() error { return nil }
 
 // people are rows for a create, some of them twins.
 func people(n int) (rows, want []string) {
@@ -82,13 +55,13 @@ func TestFaultyVendor(t *testing.T) {
 			v := serve(t, faults, 0)
 			c := v.open()
 			rows, want := people(60)
-			src := &lines{header: record.LooseHeader(strings.Split(wholeHeader, "|")), rows: rows}
-			l := mycrm.NewTestLedger(t)
-			sink, err := c.Sink(t.Context(), "leads", schema.Load{Mode: schema.Create, Header: src.header, Started: time.Now()}, l)
+			b := mycrm.Table(wholeHeader, rows...)
+			l := deliverytest.NewLedger(t)
+			sink, err := c.Sink(t.Context(), "leads", schema.Load{Mode: schema.Create, Header: b.Header, Started: time.Now()}, l)
 			if err != nil {
 				t.Fatal(err)
 			}
-			counts, err := pipeline.Run(t.Context(), src, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1})
+			counts, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,8 +131,8 @@ func TestKilledRun(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	rows, want := people(50)
-	header := record.LooseHeader(strings.Split(wholeHeader, "|"))
-	l := mycrm.NewTestLedger(t)
+	b := mycrm.Table(wholeHeader, rows...)
+	l := deliverytest.NewLedger(t)
 	started := time.Now()
 	for pass := 1; ; pass++ {
 		if pass > 40 {
@@ -172,11 +145,11 @@ func TestKilledRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		killer.Store(&cancel)
 		c := v.open()
-		sink, err := c.Sink(ctx, "leads", schema.Load{Mode: schema.Create, Header: header, Started: started}, l)
+		sink, err := c.Sink(ctx, "leads", schema.Load{Mode: schema.Create, Header: b.Header, Started: started}, l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = pipeline.Run(ctx, &lines{header: header, rows: rows}, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, History: l,
+		_, err = pipeline.Run(ctx, deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1, History: l,
 			Retire: func(b *record.Batch) error {
 				for i := range b.Rows {
 					if f := b.Rows[i].Fate; f == record.Unsure || f == record.Rejected {
@@ -258,12 +231,12 @@ func TestBulkDeleteOfTheRest(t *testing.T) {
 	t.Parallel()
 	v := serve(t, "", 164)
 	c := v.open()
-	src := &lines{header: record.LooseHeader([]string{"id"}), rows: v.export(c, schema.Query{}, "id")}
-	sink, err := c.Sink(t.Context(), "leads", schema.Load{Mode: schema.Delete, Header: src.header, Options: map[string]bool{"bulk-delete": true}}, mycrm.NewTestLedger(t))
+	b := mycrm.Table("id", v.export(c, schema.Query{}, "id")...)
+	sink, err := c.Sink(t.Context(), "leads", schema.Load{Mode: schema.Delete, Header: b.Header, Options: map[string]bool{"bulk-delete": true}}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts, err := pipeline.Run(t.Context(), src, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 100})
+	counts, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 100})
 	if err != nil || counts.Accepted != 164 {
 		t.Errorf("%+v, %v", counts, err)
 	}
@@ -412,15 +385,16 @@ func TestUpsertFaults(t *testing.T) {
 	t.Parallel()
 	v := serve(t, "POST /leads every=3 drop=after; POST /leads every=4 drop=before; PUT /leads/* every=6 drop=after", 0)
 	c := v.open()
-	src := &lines{header: record.LooseHeader(strings.Split(wholeHeader, "|"))}
+	var rows []string
 	for i := range 40 {
-		src.rows = append(src.rows, person(fmt.Sprintf("P%02d", i), fmt.Sprintf("05012345%02d", i%13)))
+		rows = append(rows, person(fmt.Sprintf("P%02d", i), fmt.Sprintf("05012345%02d", i%13)))
 	}
-	sink, err := c.Sink(t.Context(), "leads", schema.Load{Mode: schema.Upsert, Header: src.header, Started: time.Now()}, mycrm.NewTestLedger(t))
+	b := mycrm.Table(wholeHeader, rows...)
+	sink, err := c.Sink(t.Context(), "leads", schema.Load{Mode: schema.Upsert, Header: b.Header, Started: time.Now()}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts, err := pipeline.Run(t.Context(), src, nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1})
+	counts, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{Workers: 2, Writers: 4, BatchSize: 1})
 	if err != nil || counts.Accepted != 40 {
 		t.Errorf("%+v, %v", counts, err)
 	}

@@ -1,7 +1,6 @@
 package mycrm_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,9 +15,8 @@ import (
 	"github.com/crmetl/crmetl/connectors/mycrm"
 	"github.com/crmetl/crmetl/connectors/mycrm/sandbox"
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
-	"github.com/crmetl/crmetl/pipeline"
-	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -121,24 +119,16 @@ func (v *vendor) try(c *mycrm.Conn, load schema.Load, header string, rows ...str
 	if err := c.Prepare(v.t.Context(), "leads", load); err != nil {
 		return nil, err
 	}
-	l := mycrm.NewTestLedger(v.t)
+	l := deliverytest.NewLedger(v.t)
 	sink, err := c.Sink(v.t.Context(), "leads", load, l)
 	if err != nil {
 		return nil, err
 	}
 	err = sink.Write(v.t.Context(), b)
-	if n := l.InFlight(); n != 0 && err == nil {
-		for i := range b.Rows {
-			if b.Rows[i].Fate != record.Unsure {
-				continue
-			}
-			n--
-		}
-		if n > 0 {
-			v.t.Errorf("%d calls have no outcome", n)
-		}
+	if rows := l.InDoubt(); len(rows) > 0 && err == nil {
+		v.t.Errorf("rows %v have no outcome", rows)
 	}
-	return mycrm.Fates(b), err
+	return deliverytest.Fates(b), err
 }
 
 // export reads leads and returns the cells of some columns, joined by "|".
@@ -159,30 +149,19 @@ func (v *vendor) tryExport(c *mycrm.Conn, q schema.Query, columns ...string) (ou
 		return nil, err
 	}
 	defer func() { _ = src.Close() }()
-	for {
-		chunk, b := &pipeline.Chunk{}, &record.Batch{}
-		err := src.Next(v.t.Context(), chunk)
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err == nil {
-			err = src.Decode(chunk, b)
-		}
-		if err != nil {
-			return out, err
-		}
-		for _, r := range b.Rows {
-			var cells []string
-			for _, name := range columns {
-				at := src.Header().Index(name)
-				if at < 0 {
-					return nil, fmt.Errorf("no column %s among %s", name, src.Header().Names())
-				}
-				cells = append(cells, r.Values[at].Cell())
+	rows, err := deliverytest.Rows(v.t.Context(), src)
+	for _, r := range rows {
+		var cells []string
+		for _, name := range columns {
+			at := src.Header().Index(name)
+			if at < 0 {
+				return nil, fmt.Errorf("no column %s among %s", name, src.Header().Names())
 			}
-			out = append(out, strings.Join(cells, "|"))
+			cells = append(cells, r.Values[at].Cell())
 		}
+		out = append(out, strings.Join(cells, "|"))
 	}
+	return out, err
 }
 
 const (

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
@@ -88,7 +89,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"pending", "rejected preference.locations:location preference.locations:location source_channel:oneof", "pending", "pending", "pending"}
-	if diff := cmp.Diff(want, Fates(b)); diff != "" {
+	if diff := cmp.Diff(want, deliverytest.Fates(b)); diff != "" {
 		t.Error(diff)
 	}
 	if len(warned) != 1 || !strings.Contains(warned[0], "walkIn") {
@@ -286,7 +287,7 @@ func TestCustomFields(t *testing.T) {
 	header := "title|first_name|last_name|mobile|category|country|status|source|source_channel|financial|preference.types|preference.locations|preference.amenities|preference.offering_type|preference.from_price|preference.to_price|fields.Number of Pets|fields.Garden|fields.Since|fields.Site"
 	good := "mr|A|B|0501|residential|AE|prospect|offline|walkIn|cash|2|are.1|1|sale|1|2|"
 	b := Table(header, good+"2.50|yes|2026-01-31|https://x.example", good+"two|maybe|31/01/2026|x", good+"2|~|-|x")
-	sink, err := c.Sink(t.Context(), leads, schema.Load{Mode: schema.Create, Header: b.Header}, NewTestLedger(t))
+	sink, err := c.Sink(t.Context(), leads, schema.Load{Mode: schema.Create, Header: b.Header}, deliverytest.NewLedger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +295,7 @@ func TestCustomFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"accepted created 77", "rejected fields.Number of Pets:number fields.Garden:boolean fields.Since:date", "rejected fields.4:required"}
-	if diff := cmp.Diff(want, Fates(b)); diff != "" {
+	if diff := cmp.Diff(want, deliverytest.Fates(b)); diff != "" {
 		t.Error(diff)
 	}
 	if !strings.Contains(string(body), `"fields":{"1":2.50,"4":true,"5":"2026-01-31","6":"https://x.example"}`) {
@@ -369,7 +370,7 @@ func TestRefusals(t *testing.T) {
 			_, _ = io.WriteString(w, tt.body)
 		}, "delete_path", "plural")
 		b := Table("id", "5")
-		sink, err := c.Sink(t.Context(), leads, schema.Load{Mode: schema.Delete, Header: b.Header}, NewTestLedger(t))
+		sink, err := c.Sink(t.Context(), leads, schema.Load{Mode: schema.Delete, Header: b.Header}, deliverytest.NewLedger(t))
 		if err != nil {
 			t.Fatal(err)
 		}

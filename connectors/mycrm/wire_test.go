@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -96,14 +97,14 @@ func TestWireRequests(t *testing.T) {
 				}
 			}, "verify", "none")
 			load := schema.Load{Mode: tt.mode, Header: tt.rows.Header, Options: map[string]bool{bulkDelete: tt.name == "bulkdelete"}}
-			sink, err := c.Sink(t.Context(), leads, load, NewTestLedger(t))
+			sink, err := c.Sink(t.Context(), leads, load, deliverytest.NewLedger(t))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := sink.Write(t.Context(), tt.rows); err != nil {
 				t.Fatal(err)
 			}
-			for _, fate := range Fates(tt.rows) {
+			for _, fate := range deliverytest.Fates(tt.rows) {
 				if !strings.HasPrefix(fate, "accepted ") {
 					t.Error(fate)
 				}
@@ -177,27 +178,15 @@ func drain(t *testing.T, src pipeline.Source, columns ...string) (rows [][]strin
 			t.Error(err)
 		}
 	}()
-	chunk := &pipeline.Chunk{}
-	for {
-		b := &record.Batch{}
-		err := src.Next(t.Context(), chunk)
-		if errors.Is(err, io.EOF) {
-			return rows, nil
+	list, err := deliverytest.Rows(t.Context(), src)
+	for _, r := range list {
+		var cells []string
+		for _, name := range columns {
+			cells = append(cells, r.Values[src.Header().Index(name)].Cell())
 		}
-		if err == nil {
-			err = src.Decode(chunk, b)
-		}
-		if err != nil {
-			return rows, err
-		}
-		for _, r := range b.Rows {
-			var cells []string
-			for _, name := range columns {
-				cells = append(cells, r.Values[src.Header().Index(name)].Cell())
-			}
-			rows = append(rows, cells)
-		}
+		rows = append(rows, cells)
 	}
+	return rows, err
 }
 
 // TestWireAnswers decodes the answers in the vendor's own document.

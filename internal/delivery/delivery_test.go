@@ -16,62 +16,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crmetl/crmetl/internal/api"
+	"github.com/crmetl/crmetl/internal/deliverytest"
+	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
 
-// book is a ledger in memory.
-type book struct {
-	mu    sync.Mutex
-	calls int64
-	lines []string
-	marks map[string]int64
-}
-
-func (b *book) Sending(op string, rows ...*record.Row) (int64, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.calls++
-	b.lines = append(b.lines, fmt.Sprintf("send %d rows %s", b.calls, nums(rows)))
-	return b.calls, nil
-}
-
-func (b *book) Undone(call int64, why string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lines = append(b.lines, fmt.Sprintf("undone %d", call))
-	return nil
-}
-
-func (b *book) Settled(call int64, note string, rows ...*record.Row) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lines = append(b.lines, fmt.Sprintf("settled %d rows %s %s", call, nums(rows), rows[0].Fate))
-	if i := strings.Index(note, "[like "); i >= 0 && rows[0].Fate == record.Accepted {
-		if b.marks == nil {
-			b.marks = map[string]int64{}
-		}
-		b.marks[note[i:]]++
-	}
-	return nil
-}
-
-func (b *book) Noted(text string) (int64, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.marks[text], nil
-}
-
-func nums(rows []*record.Row) string {
-	var s []string
-	for _, r := range rows {
-		s = append(s, fmt.Sprint(r.Num))
-	}
-	return strings.Join(s, ",")
-}
-
 // courierTo returns a courier that sends to h and never waits.
-func courierTo(t *testing.T, h http.HandlerFunc, load schema.Load, ledger *book) *Courier {
+func courierTo(t *testing.T, h http.HandlerFunc, load schema.Load, ledger pipeline.Ledger) *Courier {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
@@ -118,7 +70,7 @@ func TestCall(t *testing.T) {
 		{name: "no right", answers: []int{403}, stops: true, lines: []string{"send 1 rows 7", "undone 1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			n, b := 0, &book{}
+			n, l := 0, deliverytest.NewLedger(t)
 			k := courierTo(t, func(w http.ResponseWriter, _ *http.Request) {
 				status := tt.answers[min(n, len(tt.answers)-1)]
 				n++
@@ -127,7 +79,7 @@ func TestCall(t *testing.T) {
 					return
 				}
 				w.WriteHeader(status)
-			}, schema.Load{}, b)
+			}, schema.Load{}, l)
 			r := post()
 			r.Idempotent = tt.idempotent
 			res, err := k.Call(t.Context(), r, row(7))
@@ -137,7 +89,7 @@ func TestCall(t *testing.T) {
 			if err == nil && res.Verdict != tt.verdict {
 				t.Errorf("verdict %d, want %d", res.Verdict, tt.verdict)
 			}
-			if diff := cmp.Diff(tt.lines, b.lines); diff != "" {
+			if diff := cmp.Diff(tt.lines, l.Log()); diff != "" {
 				t.Errorf("ledger: %s", diff)
 			}
 		})
@@ -147,7 +99,7 @@ func TestCall(t *testing.T) {
 // TestHalt makes sure that nothing follows a row that was left in doubt.
 func TestHalt(t *testing.T) {
 	sent := 0
-	k := courierTo(t, func(http.ResponseWriter, *http.Request) { sent++ }, schema.Load{}, &book{})
+	k := courierTo(t, func(http.ResponseWriter, *http.Request) { sent++ }, schema.Load{}, deliverytest.NewLedger(t))
 	broken := errors.New("broken")
 	k.Halt(broken)
 	k.Halt(errors.New("later"))
@@ -194,13 +146,18 @@ func TestCreate(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var sent atomic.Int64 // the connection that is dropped says nothing to the one who waits for it
-			b := &book{marks: map[string]int64{Mark(mine): tt.twins}}
+			ledger := deliverytest.NewLedger(t)
+			for n := range tt.twins {
+				if err := ledger.Settled(0, Mark(mine), &record.Row{Num: 100 + n, Fate: record.Accepted}); err != nil {
+					t.Fatal(err)
+				}
+			}
 			tt.load.Started = time.Now().Add(-10 * time.Second)
 			k := courierTo(t, func(w http.ResponseWriter, _ *http.Request) {
 				if sent.Add(1) <= int64(tt.drops) {
 					drop(w)
 				}
-			}, tt.load, b)
+			}, tt.load, ledger)
 			m := NewMaker(k, &Clock{}, "thing")
 			r := row(3)
 			if tt.doubt {
@@ -222,7 +179,7 @@ func TestCreate(t *testing.T) {
 			}
 			sends := int(sent.Load())
 			if got := fmt.Sprintf("%s %s %s", r.Fate, r.Action, r.ID); got != tt.want || sends != tt.sends {
-				t.Errorf("%s after %d calls, want %s after %d; ledger:\n%s", got, sends, tt.want, tt.sends, strings.Join(b.lines, "\n"))
+				t.Errorf("%s after %d calls, want %s after %d; ledger:\n%s", got, sends, tt.want, tt.sends, strings.Join(ledger.Log(), "\n"))
 			}
 		})
 	}
@@ -230,12 +187,12 @@ func TestCreate(t *testing.T) {
 
 // TestPoison sends a record that the vendor always fails on, among others that it takes.
 func TestPoison(t *testing.T) {
-	b := &book{}
+	l := deliverytest.NewLedger(t)
 	k := courierTo(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Bad") != "" {
 			drop(w)
 		}
-	}, schema.Load{}, b)
+	}, schema.Load{}, l)
 	m := NewMaker(k, &Clock{}, "thing")
 	create := func(n int64, bad string) (*record.Row, error) {
 		r := row(n)
@@ -262,7 +219,7 @@ func TestPoison(t *testing.T) {
 	}
 
 	// A vendor that answers nobody is down: the run ends, and the row is not refused for it.
-	k = courierTo(t, func(w http.ResponseWriter, _ *http.Request) { drop(w) }, schema.Load{}, b)
+	k = courierTo(t, func(w http.ResponseWriter, _ *http.Request) { drop(w) }, schema.Load{}, l)
 	m = NewMaker(k, &Clock{}, "thing")
 	if r, err = create(4, ""); err == nil || r.Fate != record.Pending {
 		t.Errorf("the row is %s, error %v; want it pending, and an error", r.Fate, err)
@@ -283,7 +240,14 @@ func TestEachRecord(t *testing.T) {
 	add(7, 7, record.Skipped)
 	add(8, 7, record.Pending)
 	var got []string
-	if err := EachRecord(b, func(rows []*record.Row) error { got = append(got, nums(rows)); return nil }); err != nil {
+	if err := EachRecord(b, func(rows []*record.Row) error {
+		var nums []string
+		for _, r := range rows {
+			nums = append(nums, fmt.Sprint(r.Num))
+		}
+		got = append(got, strings.Join(nums, ","))
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"1", "2,3", "8"}, got); diff != "" {

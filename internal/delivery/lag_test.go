@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/schema"
 )
 
 // lagBook is a ledger that keeps the vendor's clock.
 type lagBook struct {
-	book
+	*deliverytest.Ledger
 	lag   time.Duration
 	known bool
 	kept  []time.Duration
@@ -47,7 +48,7 @@ func TestResumedWithAnotherClock(t *testing.T) {
 		{"nobody knows, a record of last week", 0, false, 7 * 24 * time.Hour, true, Absent},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ledger := &lagBook{lag: tt.lag, known: tt.known}
+			ledger := &lagBook{Ledger: deliverytest.NewLedger(t), lag: tt.lag, known: tt.known}
 			now := func() time.Time { return began.Add(time.Hour) }
 			k := NewCourier(nil, schema.Load{Started: began}, ledger, now, nil)
 			var clock Clock
@@ -66,12 +67,11 @@ func TestResumedWithAnotherClock(t *testing.T) {
 
 // TestLagIsKept: the first answer tells how far the vendor's clock is behind, and the ledger is told once.
 func TestLagIsKept(t *testing.T) {
-	ledger := &lagBook{}
+	ledger := &lagBook{Ledger: deliverytest.NewLedger(t)}
 	at := time.Now().Add(-2 * time.Hour)
 	k := courierTo(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Date", at.UTC().Format(http.TimeFormat))
-	}, schema.Load{}, &ledger.book)
-	k.Ledger = ledger
+	}, schema.Load{}, ledger)
 	for n := range int64(3) {
 		if _, err := k.Call(t.Context(), post(), row(n+1)); err != nil {
 			t.Fatal(err)
