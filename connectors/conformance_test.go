@@ -14,6 +14,7 @@ import (
 	"github.com/crmetl/crmetl/connectors"
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/crmetl/crmetl/internal/sourcetest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
@@ -166,10 +167,7 @@ type place struct {
 
 func serve(t *testing.T, c connectors.Connector, faults string, seed int) *place {
 	t.Helper()
-	f, err := sandbox.ParseFaults(faults)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := sandboxtest.Faults(t, faults)
 	sim, err := c.Sandbox(sandbox.Options{Faults: f, Activation: -1, Seed: seed})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -28,10 +29,7 @@ import (
 // serve starts the simulator with faults and returns the settings that reach it.
 func serve(t *testing.T, faults string, knobs sandbox.Knobs) map[string]string {
 	t.Helper()
-	f, err := room.ParseFaults(faults)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := sandboxtest.Faults(t, faults)
 	if knobs.Rate == 0 {
 		knobs.Rate = -1
 	}

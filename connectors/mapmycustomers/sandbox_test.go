@@ -20,6 +20,7 @@ import (
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -28,11 +29,8 @@ import (
 // serve starts the simulator with faults.
 func serve(t *testing.T, faults string) (base string, settings map[string]string, sim *sandbox.Simulator) {
 	t.Helper()
-	f, err := room.ParseFaults(faults)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sim, err = sandbox.NewWith(room.Options{Faults: f}, sandbox.Knobs{Rate: -1, Activation: -1})
+	f := sandboxtest.Faults(t, faults)
+	sim, err := sandbox.NewWith(room.Options{Faults: f}, sandbox.Knobs{Rate: -1, Activation: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -27,10 +28,7 @@ import (
 // serve starts the simulator with faults.
 func serve(t *testing.T, faults string) (base string, settings map[string]string) {
 	t.Helper()
-	f, err := room.ParseFaults(faults)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := sandboxtest.Faults(t, faults)
 	sim, err := sandbox.New(room.Options{Faults: f})
 	if err != nil {
 		t.Fatal(err)

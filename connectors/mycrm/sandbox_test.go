@@ -17,6 +17,7 @@ import (
 	"github.com/crmetl/crmetl/internal/api"
 	"github.com/crmetl/crmetl/internal/deliverytest"
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/crmetl/crmetl/schema"
 )
 
@@ -33,10 +34,7 @@ type vendor struct {
 // serve starts the simulator with faults and made-up leads.
 func serve(t *testing.T, faults string, seed int) *vendor {
 	t.Helper()
-	f, err := room.ParseFaults(faults)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := sandboxtest.Faults(t, faults)
 	sim, err := sandbox.New(room.Options{Faults: f, Seed: seed})
 	if err != nil {
 		t.Fatal(err)

@@ -53,6 +53,7 @@ var rooms = []room{
 	{"internal/sourcetest", []string{"record", "pipeline"}, "a suite knows the interface that it tests"},
 	{"internal/sinktest", []string{"record", "pipeline"}, "a suite knows the interface that it tests"},
 	{"internal/deliverytest", []string{"record", "pipeline"}, "what the tests of sinks share knows the interfaces that they test, and no vendor"},
+	{"internal/sandboxtest", []string{"internal/sandbox"}, "what the tests of simulators share knows no vendor"},
 	{"internal/report", []string{"record", "pipeline", "internal/journal"}, "reports are made of rows and what the journal knows of them"},
 	{"internal/config", []string{"schema", "internal/near"}, "the config file knows which settings a vendor has"},
 	{"internal/cluster", []string{"record", "pipeline", "internal/journal"}, "the distributed engine knows what the engine knows"},

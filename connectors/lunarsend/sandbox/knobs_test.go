@@ -7,6 +7,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 )
 
 // TestShapes sets each setting that is about an answer's form by a rule, and wants the answer. The account has a and b
@@ -185,10 +186,7 @@ func TestKnobErrors(t *testing.T) {
 		"set delete_by=mail":        "want some of",
 		"set max_query_amount=0":    "want a whole number",
 	} {
-		f, err := room.ParseFaults(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, text)
 		if err := d.SetFaults(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -25,10 +25,7 @@ func TestAmbiguousCreate(t *testing.T) {
 		"POST /contacts #1 cut=0":              true,
 		"POST /contacts #1 cut=50% clean":      true,
 	} {
-		f, err := room.ParseFaults(rule)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, rule)
 		s, base := start(t, room.Options{Faults: f}, Knobs{})
 		e := readExchange(t, "01-create")
 		status, _, body, err := send(t, e.method, base+e.path, e.body)
@@ -48,10 +45,7 @@ func TestAmbiguousCreate(t *testing.T) {
 
 // TestCutList breaks off a list at a share of a size that is not known beforehand.
 func TestCutList(t *testing.T) {
-	f, err := room.ParseFaults("GET /v2/contacts/search cut=50%")
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := sandboxtest.Faults(t, "GET /v2/contacts/search cut=50%")
 	_, base := start(t, room.Options{Faults: f, Seed: 100}, Knobs{})
 	status, _, body, err := send(t, "GET", base+"/api/v2/contacts/search?query_amount=100", "")
 	if err == nil || status != 200 || len(body) < 1000 || json.Valid([]byte(body)) {
@@ -127,31 +121,13 @@ func TestSurvives(t *testing.T) {
 			w := d.call("GET", path, "")
 			out = append(out, path, strconv.Itoa(w.Code), w.Body.String())
 		}
-		for _, w := range d.Ledger().Writes {
-			out = append(out, fmt.Sprint(w.N, w.Method, w.Path, w.ID, w.Body, w.Time.UTC()))
-		}
-		return out
+		return append(out, sandboxtest.Writes(d.Ledger())...)
 	}
 	want := look(first)
 	if len(first.Ledger().Writes) != 6 || first.Store.Len(kindContacts) != 22 {
 		t.Fatalf("%d writes, %d contacts", len(first.Ledger().Writes), first.Store.Len(kindContacts))
 	}
-
-	killed := t.TempDir()
-	log, err := os.ReadFile(dir + "/records.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(killed+"/records.log", log, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New(room.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by process "+strconv.Itoa(os.Getpid())) {
-		t.Errorf("opened twice: %v", err)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{dir, killed} {
+	for _, dir := range sandboxtest.Ended(t, dir, first, func() (io.Closer, error) { return New(room.Options{Dir: dir}) }) {
 		next := newDesk(t, room.Options{Dir: dir, Seed: 500}, Knobs{}) // seeded once only
 		if diff := cmp.Diff(want, look(next)); diff != "" {
 			t.Errorf("%s:\n%s", dir, diff)
@@ -255,17 +231,12 @@ func BenchmarkSearch200k(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
-	server, err := room.Serve(b.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = server.Close() }()
+	base := sandboxtest.Serve(b, Name, s)
 	for _, query := range []string{"/contacts?searchby=email&search=contact77777%40example.com", "/contacts?searchby=company&search=x", "/v2/contacts/search?query_amount=100&page=1500"} {
 		b.Run(query, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				r, err := http.NewRequestWithContext(b.Context(), "GET", server.URL(Name)+prefix+query, nil)
+				r, err := http.NewRequestWithContext(b.Context(), "GET", base+prefix+query, nil)
 				if err != nil {
 					b.Fatal(err)
 				}

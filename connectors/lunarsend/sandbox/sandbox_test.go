@@ -10,6 +10,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -80,11 +81,7 @@ func (d *desk) kept(id string) contact {
 // set replaces the faults.
 func (d *desk) set(text string) {
 	d.t.Helper()
-	f, err := room.ParseFaults(text)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	if err := d.SetFaults(f); err != nil {
+	if err := d.SetFaults(sandboxtest.Faults(d.t, text)); err != nil {
 		d.t.Fatal(err)
 	}
 }

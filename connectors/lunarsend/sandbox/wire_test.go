@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -48,30 +48,7 @@ func examples() []string { return []string{"01-create", "02-search", "03-edit", 
 
 // TestExamplesAreTheDocuments holds the files against the vendor's document.
 func TestExamplesAreTheDocuments(t *testing.T) {
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(dir) == dir {
-			t.Fatal("there is no go.mod above this folder")
-		}
-		dir = filepath.Dir(dir)
-	}
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "shared", "vendor-docs", "003_*.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(found) == 0 {
-		t.Skip("the vendor's document is not beside the repository")
-	}
-	doc, err := os.ReadFile(found[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := sandboxtest.Document(t, "003_*.txt")
 	for _, name := range examples() {
 		e := readExchange(t, name)
 		if !bytes.Contains(doc, []byte("Request Method:\n"+e.method+"\n")) || !bytes.Contains(doc, []byte("Request Example\n"+e.body+"\n")) ||
@@ -88,13 +65,7 @@ func start(t *testing.T, o room.Options, k Knobs) (s *Simulator, base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	server, err := room.Serve(t.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	return s, server.URL(Name)
+	return s, sandboxtest.Serve(t, Name, s)
 }
 
 // send sends a request with the key, over the network.
@@ -108,13 +79,11 @@ func send(t *testing.T, method, url, body string) (status int, contentType, answ
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	a, err := http.DefaultClient.Do(r)
-	if err != nil {
+	a, answer, err := sandboxtest.Do(r)
+	if a == nil {
 		return 0, "", "", err
 	}
-	defer func() { _ = a.Body.Close() }()
-	b, err := io.ReadAll(a.Body)
-	return a.StatusCode, a.Header.Get("Content-Type"), string(b), err
+	return a.StatusCode, a.Header.Get("Content-Type"), answer, err
 }
 
 // keep puts contacts into the store as they are.

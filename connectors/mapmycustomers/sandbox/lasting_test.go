@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -24,19 +24,11 @@ func TestAmbiguousCreate(t *testing.T) {
 		"POST /customers #1 html=502":           false,
 		"POST /customers #1 cut=0":              true,
 	} {
-		f, err := room.ParseFaults(rule)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, rule)
 		s, base, token := start(t, room.Options{Faults: f}, Knobs{})
 		r := readExchange(t, "05-create").request(t, base, token)
-		a, err := http.DefaultClient.Do(r)
-		if err == nil {
-			_, err = io.ReadAll(a.Body)
-			_ = a.Body.Close()
-			if err == nil && a.StatusCode < 500 {
-				t.Errorf("%s: %d", rule, a.StatusCode)
-			}
+		if a, _, err := sandboxtest.Do(r); err == nil && a.StatusCode < 500 {
+			t.Errorf("%s: %d", rule, a.StatusCode)
 		}
 		if got := s.Store.Len(kindCustomers) == 1 && len(s.Ledger().Writes) == 1; got != made {
 			t.Errorf("%s: made %v", rule, got)
@@ -55,13 +47,11 @@ func TestManyAtOnce(t *testing.T) {
 		}
 		r.Header.Set("Authorization", "Bearer "+token)
 		r.Header.Set("Content-Type", "application/json")
-		a, err := http.DefaultClient.Do(r)
+		a, answer, err := sandboxtest.Do(r)
 		if err != nil {
 			return 0, "", err
 		}
-		defer func() { _ = a.Body.Close() }()
-		b, err := io.ReadAll(a.Body)
-		return a.StatusCode, string(b), err
+		return a.StatusCode, answer, nil
 	}
 	var wait sync.WaitGroup
 	for w := range writers {
@@ -90,7 +80,7 @@ func TestManyAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	names, ids := map[string]bool{}, map[string]bool{}
-	for _, doc := range elements(t, body) {
+	for _, doc := range sandboxtest.Elements(t, body) {
 		var c customer
 		if err := json.Unmarshal([]byte(doc), &c); err != nil {
 			t.Fatal(err)
@@ -127,28 +117,10 @@ func TestSurvives(t *testing.T) {
 			w := d.call("GET", path, "")
 			out = append(out, path, strconv.Itoa(w.Code), w.Body.String())
 		}
-		for _, w := range d.Ledger().Writes {
-			out = append(out, fmt.Sprint(w.N, w.Method, w.Path, w.ID, w.Body, w.Time.UTC()))
-		}
-		return out
+		return append(out, sandboxtest.Writes(d.Ledger())...)
 	}
 	want := look(first)
-
-	killed := t.TempDir()
-	log, err := os.ReadFile(dir + "/records.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(killed+"/records.log", log, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New(room.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by process "+strconv.Itoa(os.Getpid())) {
-		t.Errorf("opened twice: %v", err)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{dir, killed} {
+	for _, dir := range sandboxtest.Ended(t, dir, first, func() (io.Closer, error) { return New(room.Options{Dir: dir}) }) {
 		next := newDesk(t, room.Options{Dir: dir, Seed: 500}, Knobs{}) // seeded once only
 		next.token = first.token                                       // tokens outlive the process
 		if diff := cmp.Diff(want, look(next)); diff != "" {
@@ -168,7 +140,7 @@ func TestReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := d.call("GET", "/customers", "")
-	if w.Code != 200 || !strings.HasPrefix(before, strings.TrimSuffix(w.Body.String(), "]")) || len(elements(t, w.Body.String())) != 3 {
+	if w.Code != 200 || !strings.HasPrefix(before, strings.TrimSuffix(w.Body.String(), "]")) || len(sandboxtest.Elements(t, w.Body.String())) != 3 {
 		t.Errorf("after reset: %d %s", w.Code, w.Body)
 	}
 }
@@ -176,7 +148,7 @@ func TestReset(t *testing.T) {
 // TestSeeds are the same whatever their number, and all different.
 func TestSeeds(t *testing.T) {
 	few, many := newDesk(t, room.Options{Seed: 50}, Knobs{}), newDesk(t, room.Options{Seed: 2500, Dir: t.TempDir()}, Knobs{})
-	a, b := elements(t, few.call("GET", "/customers", "").Body.String()), elements(t, many.call("GET", "/customers", "").Body.String())
+	a, b := sandboxtest.Elements(t, few.call("GET", "/customers", "").Body.String()), sandboxtest.Elements(t, many.call("GET", "/customers", "").Body.String())
 	if diff := cmp.Diff(a, b[:50]); diff != "" || len(b) != 2500 {
 		t.Errorf("%d:\n%s", len(b), diff)
 	}
@@ -207,23 +179,7 @@ func TestSeeds(t *testing.T) {
 
 // BenchmarkStart200k starts with 200,000 customers: made up, and found in the folder.
 func BenchmarkStart200k(b *testing.B) {
-	for _, again := range []bool{false, true} {
-		b.Run(map[bool]string{false: "made up", true: "found"}[again], func(b *testing.B) {
-			dir := b.TempDir()
-			for b.Loop() {
-				if !again {
-					dir = b.TempDir()
-				}
-				s, err := New(room.Options{Dir: dir, Seed: 200_000})
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := s.Close(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
+	sandboxtest.Starts(b, func(dir string) (io.Closer, error) { return New(room.Options{Dir: dir, Seed: 200_000}) })
 }
 
 // BenchmarkStream200k lists and searches 200,000 customers over loopback.
@@ -237,10 +193,7 @@ func BenchmarkStream200k(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		server, err := room.Serve(b.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-		if err != nil {
-			b.Fatal(err)
-		}
+		base := sandboxtest.Serve(b, Name, s)
 		token, err := s.issue(s.Now(), s.knobs)
 		if err != nil {
 			b.Fatal(err)
@@ -249,7 +202,7 @@ func BenchmarkStream200k(b *testing.B) {
 			b.Run(kept+path, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					r, err := http.NewRequestWithContext(b.Context(), "GET", server.URL(Name)+prefix+path, nil)
+					r, err := http.NewRequestWithContext(b.Context(), "GET", base+prefix+path, nil)
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -267,7 +220,5 @@ func BenchmarkStream200k(b *testing.B) {
 				}
 			})
 		}
-		_ = server.Close()
-		_ = s.Close()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -163,10 +164,7 @@ func TestKnobs(t *testing.T) {
 	d := newDesk(t, room.Options{}, Knobs{})
 	set := func(text string) {
 		t.Helper()
-		f, err := room.ParseFaults(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, text)
 		if err := d.SetFaults(f); err != nil {
 			t.Fatal(err)
 		}
@@ -220,10 +218,7 @@ func TestKnobs(t *testing.T) {
 		"set micros=yes":          "want one of",
 		"set limit_retry_after=2": "want one of",
 	} {
-		f, err := room.ParseFaults(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, text)
 		if err := d.SetFaults(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}

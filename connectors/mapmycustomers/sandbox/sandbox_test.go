@@ -12,6 +12,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -343,7 +344,7 @@ func TestSearch(t *testing.T) {
 	} {
 		d.create(body)
 	}
-	all := elements(t, d.call("GET", "/customers", "").Body.String())
+	all := sandboxtest.Elements(t, d.call("GET", "/customers", "").Body.String())
 	for term, want := range map[string]string{
 		"island": "[0 1]", "ISLAND": "[0 1]", "IsLaNd": "[0 1]", "s-22": "[2]", "29585": "[3]", "south c": "[3]", "STATES": "[3]",
 		"example.com": "[]", "created": "[]", "åberg": "[5]", "ZOË": "[5]", "zoe": "[]", "kelvin": "[6]", "zzz": "[]", "ß": "[]", "100%": "[7]", "a/b": "[7]", "?#+": "[7]",
@@ -355,7 +356,7 @@ func TestSearch(t *testing.T) {
 			continue
 		}
 		found := []int{}
-		for _, doc := range elements(t, w.Body.String()) {
+		for _, doc := range sandboxtest.Elements(t, w.Body.String()) {
 			for i, one := range all {
 				if one == doc {
 					found = append(found, i)
@@ -390,7 +391,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, w.Code, w.Body)
 		}
 	}
-	routes := elements(t, d.call("GET", "/routes", "").Body.String())
+	routes := sandboxtest.Elements(t, d.call("GET", "/routes", "").Body.String())
 	var r path
 	if len(routes) != 1 {
 		t.Fatalf("routes: %v", routes)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -100,34 +100,24 @@ func start(t *testing.T, o room.Options, k Knobs) (s *Simulator, base, token str
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	server, err := room.Serve(t.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	base = sandboxtest.Serve(t, Name, s)
 	token, err = s.issue(s.Now(), s.knobs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, server.URL(Name), token
+	return s, base, token
 }
 
 func send(t *testing.T, r *http.Request) (status int, body string) {
 	t.Helper()
-	a, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = a.Body.Close() }()
-	b, err := io.ReadAll(a.Body)
+	a, body, err := sandboxtest.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if ct := a.Header.Get("Content-Type"); a.StatusCode < 300 && ct != "application/json" {
 		t.Errorf("%s %s: Content-Type %q", r.Method, r.URL, ct)
 	}
-	return a.StatusCode, string(b)
+	return a.StatusCode, body
 }
 
 // keep puts records into the store as they are.
@@ -236,7 +226,7 @@ func TestShapes(t *testing.T) {
 		return body
 	}
 	send(t, readExchange(t, "05-create").request(t, base, token))
-	for _, doc := range elements(t, get("/customers")) {
+	for _, doc := range sandboxtest.Elements(t, get("/customers")) {
 		if diff := cmp.Diff(shape(t, readExchange(t, "03-customer").sample(t)), shape(t, doc), nullable); diff != "" {
 			t.Errorf("customer:\n%s", diff)
 		}
@@ -244,13 +234,13 @@ func TestShapes(t *testing.T) {
 	if diff := cmp.Diff(shape(t, readExchange(t, "12-user").sample(t)), shape(t, get("/user"))); diff != "" {
 		t.Errorf("user:\n%s", diff)
 	}
-	for _, doc := range elements(t, get("/updates")) {
-		if diff := cmp.Diff(shape(t, elements(t, readExchange(t, "11-updates").sample(t))[0]), shape(t, doc)); diff != "" {
+	for _, doc := range sandboxtest.Elements(t, get("/updates")) {
+		if diff := cmp.Diff(shape(t, sandboxtest.Elements(t, readExchange(t, "11-updates").sample(t))[0]), shape(t, doc)); diff != "" {
 			t.Errorf("update:\n%s", diff)
 		}
 	}
 	var ids []string
-	for _, doc := range elements(t, get("/customers")) {
+	for _, doc := range sandboxtest.Elements(t, get("/customers")) {
 		var one struct{ ID string }
 		if err := json.Unmarshal([]byte(doc), &one); err != nil || len(one.ID) != 10 {
 			t.Errorf("id %q, %v", one.ID, err)
@@ -262,8 +252,8 @@ func TestShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, exchange{curl: `curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" -X POST -d '` + string(body) + `' https://mapmycustomers.me/api/v1/routes`}.request(t, base, token))
-	for _, doc := range elements(t, get("/routes")) {
-		if diff := cmp.Diff(shape(t, elements(t, readExchange(t, "08-routes").sample(t))[0]), shape(t, doc)); diff != "" {
+	for _, doc := range sandboxtest.Elements(t, get("/routes")) {
+		if diff := cmp.Diff(shape(t, sandboxtest.Elements(t, readExchange(t, "08-routes").sample(t))[0]), shape(t, doc)); diff != "" {
 			t.Errorf("route:\n%s", diff)
 		}
 	}
@@ -305,19 +295,6 @@ func shape(t *testing.T, doc string) []field {
 			}
 		}
 		out = append(out, field{m.Name, kind})
-	}
-	return out
-}
-
-func elements(t *testing.T, array string) []string {
-	t.Helper()
-	var all []json.RawMessage
-	if err := json.Unmarshal([]byte(array), &all); err != nil {
-		t.Fatalf("%s: %v", array, err)
-	}
-	out := make([]string, len(all))
-	for i, doc := range all {
-		out[i] = string(doc)
 	}
 	return out
 }

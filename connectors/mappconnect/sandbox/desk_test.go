@@ -14,6 +14,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -134,11 +135,7 @@ func (d *desk) reports() (out []string) {
 // set applies fault rules.
 func (d *desk) set(rules string) {
 	d.t.Helper()
-	f, err := room.ParseFaults(rules)
-	if err == nil {
-		err = d.SetFaults(f)
-	}
-	if err != nil {
+	if err := d.SetFaults(sandboxtest.Faults(d.t, rules)); err != nil {
 		d.t.Fatal(err)
 	}
 }

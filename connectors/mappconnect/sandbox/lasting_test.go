@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -81,24 +81,10 @@ func TestSurvives(t *testing.T) {
 		for _, kind := range kinds {
 			out = append(append(out, kind), d.records(kind)...)
 		}
-		for _, w := range d.Ledger().Writes {
-			out = append(out, fmt.Sprint(w.N, w.Method, w.Path, w.ID, w.Body, w.Time.UTC()))
-		}
-		return out
+		return append(out, sandboxtest.Writes(d.Ledger())...)
 	}
 	want := look(first)
-	log, err := os.ReadFile(dir + "/records.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	killed := t.TempDir()
-	if err := os.WriteFile(killed+"/records.log", log, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{dir, killed} {
+	for _, dir := range sandboxtest.Ended(t, dir, first, func() (io.Closer, error) { return New(room.Options{Dir: dir}) }) {
 		next := newDesk(t, room.Options{Dir: dir, Seed: 50}, Knobs{}) // seeded once only
 		if diff := cmp.Diff(want, look(next)); diff != "" {
 			t.Errorf("%s:\n%s", dir, diff)
@@ -118,13 +104,7 @@ func TestManyAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	server, err := room.Serve(t.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	settings := s.Settings(server.URL(Name))
+	settings := s.Settings(sandboxtest.Serve(t, Name, s))
 	const writers, batches, each = 6, 5, 40
 	var wait sync.WaitGroup
 	for w := range writers {
@@ -170,13 +150,11 @@ func postTo(t testing.TB, settings map[string]string, path, body string) (int, e
 	}
 	r.Header.Set("auth-token", signed(settings["secret"], "/api/v1"+before, body, query, `{"request-hash":"%s","exp":`+strconv.FormatInt(time.Now().Unix()+60, 10)+`}`))
 	r.Header.Set("Content-Type", "application/json")
-	a, err := http.DefaultClient.Do(r)
+	a, _, err := sandboxtest.Do(r)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = a.Body.Close() }()
-	_, err = io.Copy(io.Discard, a.Body)
-	return a.StatusCode, err
+	return a.StatusCode, nil
 }
 
 // TestAmbiguous is the case that clients must get right: the vendor has the event, and the client can't know.
@@ -187,26 +165,17 @@ func TestAmbiguous(t *testing.T) {
 		"POST /integration/*/event #1 status=502 applied": 1,
 		"POST /integration/*/event #1 html=502":           0,
 	} {
-		f, err := room.ParseFaults(rule)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, rule)
 		s, err := NewWith(room.Options{Faults: f}, Knobs{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		server, err := room.Serve(t.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if status, err := postTo(t, s.Settings(server.URL(Name)), "/event?subtype=email", `{"email":"a@b.c","messageId":"9634"}`); err == nil && status < 500 {
+		if status, err := postTo(t, s.Settings(sandboxtest.Serve(t, Name, s)), "/event?subtype=email", `{"email":"a@b.c","messageId":"9634"}`); err == nil && status < 500 {
 			t.Errorf("%s: %d", rule, status)
 		}
 		if s.Store.Len(kindInbox) != kept || len(s.Ledger().Writes) != kept {
 			t.Errorf("%s: %d kept", rule, s.Store.Len(kindInbox))
 		}
-		_ = server.Close()
-		_ = s.Close()
 	}
 }
 
@@ -224,11 +193,7 @@ func BenchmarkBatch(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				server, err := room.Serve(b.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-				if err != nil {
-					b.Fatal(err)
-				}
-				settings := s.Settings(server.URL(Name))
+				settings := s.Settings(sandboxtest.Serve(b, Name, s))
 				b.ReportAllocs()
 				n := 0
 				for b.Loop() {
@@ -246,8 +211,6 @@ func BenchmarkBatch(b *testing.B) {
 						b.Fatal(status, err)
 					}
 				}
-				_ = server.Close()
-				_ = s.Close()
 			})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -238,10 +239,7 @@ func TestKnobsRefused(t *testing.T) {
 		"set limit_body=xml":                   "want one of",
 		"set subtype_names=a=user,b=newspaper": `there is no subtype "newspaper"`,
 	} {
-		f, err := room.ParseFaults(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, text)
 		d := newDesk(t, room.Options{}, Knobs{})
 		if err := d.SetFaults(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)

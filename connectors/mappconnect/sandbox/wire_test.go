@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -161,24 +162,7 @@ func TestWireAsPrinted(t *testing.T) {
 
 // TestWireIsTheDocuments finds each example in the vendor's document, blanks aside.
 func TestWireIsTheDocuments(t *testing.T) {
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for root != filepath.Dir(root) {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		root = filepath.Dir(root)
-	}
-	files, err := filepath.Glob(filepath.Join(root, "..", "shared", "vendor-docs", "001_*.txt"))
-	if err != nil || len(files) != 1 {
-		t.Skip("the vendor's document is not beside the repository")
-	}
-	doc, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := sandboxtest.Document(t, "001_*.txt")
 	squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
 	text := squeeze(string(doc))
 	for _, e := range examples(t) {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"testing"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -26,10 +25,7 @@ func TestAmbiguousCreate(t *testing.T) {
 		"POST /leads #1 html=403":           false,
 		"POST /leads #1 cut=10":             true,
 	} {
-		f, err := room.ParseFaults(rule)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, rule)
 		s, base := start(t, room.Options{Faults: f}, Knobs{})
 		r, err := http.NewRequestWithContext(t.Context(), "POST", base+"/leads", strings.NewReader(leadBody(t, "")))
 		if err != nil {
@@ -37,13 +33,8 @@ func TestAmbiguousCreate(t *testing.T) {
 		}
 		r.Header.Set("Authorization", "Bearer sandbox-static-token")
 		r.Header.Set("Content-Type", "application/json")
-		a, err := http.DefaultClient.Do(r)
-		if err == nil {
-			_, err = io.ReadAll(a.Body)
-			_ = a.Body.Close()
-			if err == nil && a.StatusCode < 400 {
-				t.Errorf("%s: %d", rule, a.StatusCode)
-			}
+		if a, _, err := sandboxtest.Do(r); err == nil && a.StatusCode < 400 {
+			t.Errorf("%s: %d", rule, a.StatusCode)
 		}
 		if got := s.Store.Len(kindLeads) == 1 && len(s.Ledger().Writes) == 1; got != made {
 			t.Errorf("%s: made %v", rule, got)
@@ -64,17 +55,12 @@ func TestManyAtOnce(t *testing.T) {
 		if body != "" {
 			r.Header.Set("Content-Type", "application/json")
 		}
-		a, err := http.DefaultClient.Do(r)
+		a, answer, err := sandboxtest.Do(r)
 		if err != nil {
 			t.Error(err)
 			return 0, ""
 		}
-		defer func() { _ = a.Body.Close() }()
-		b, err := io.ReadAll(a.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		return a.StatusCode, string(b)
+		return a.StatusCode, answer
 	}
 	const writers, each = 6, 20
 	var wait sync.WaitGroup
@@ -115,7 +101,7 @@ func TestManyAtOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for page := 1; page < 4; page++ {
 		_, body := call("GET", "/leads?filters[status]=qualified&filters[name]=w&per_page=50&page="+strconv.Itoa(page), "")
-		for _, doc := range elements(t, inner(t, body, "leads")) {
+		for _, doc := range sandboxtest.Elements(t, inner(t, body, "leads")) {
 			if name := inner(t, doc, "last_name"); strings.HasPrefix(name, `"w`) && strings.Contains(name, "-") {
 				if seen[name] {
 					t.Errorf("%s is there twice", name)
@@ -147,28 +133,10 @@ func TestSurvives(t *testing.T) {
 			w := d.call("GET", path, "")
 			out = append(out, path, strconv.Itoa(w.Code), w.Body.String())
 		}
-		for _, w := range d.Ledger().Writes {
-			out = append(out, fmt.Sprint(w.N, w.Method, w.Path, w.ID, w.Body, w.Time.UTC()))
-		}
-		return out
+		return append(out, sandboxtest.Writes(d.Ledger())...)
 	}
 	want := look(first)
-
-	killed := t.TempDir()
-	log, err := os.ReadFile(filepath.Join(dir, "records.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(killed, "records.log"), log, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New(room.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by process "+strconv.Itoa(os.Getpid())) {
-		t.Errorf("opened twice: %v", err)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{dir, killed} {
+	for _, dir := range sandboxtest.Ended(t, dir, first, func() (io.Closer, error) { return New(room.Options{Dir: dir}) }) {
 		next := newDesk(t, room.Options{Dir: dir, Seed: 500}, Knobs{}) // seeded once only
 		next.token = token                                             // tokens outlive the process
 		if diff := cmp.Diff(want, look(next)); diff != "" {
@@ -238,29 +206,7 @@ func TestManyLeads(t *testing.T) {
 
 // BenchmarkStart100k starts with 100,000 leads: made up, and found in the folder.
 func BenchmarkStart100k(b *testing.B) {
-	for _, again := range []bool{false, true} {
-		b.Run(map[bool]string{false: "made up", true: "found"}[again], func(b *testing.B) {
-			dir := b.TempDir()
-			open := func() {
-				s, err := New(room.Options{Dir: dir, Seed: 100_000})
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := s.Close(); err != nil {
-					b.Fatal(err)
-				}
-			}
-			if again {
-				open()
-			}
-			for b.Loop() {
-				if !again {
-					dir = b.TempDir()
-				}
-				open()
-			}
-		})
-	}
+	sandboxtest.Starts(b, func(dir string) (io.Closer, error) { return New(room.Options{Dir: dir, Seed: 100_000}) })
 }
 
 // BenchmarkLists of 100,000 leads, over loopback: a page by id, one of a search that must be done anew, one of a search in
@@ -270,18 +216,13 @@ func BenchmarkLists(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
-	server, err := room.Serve(b.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = server.Close() }()
+	base := sandboxtest.Serve(b, Name, s)
 	for name, query := range map[string]string{"by id": "sort=id&page=%d", "by mobile": "filters[mobile]=%%2B971500%d", "deep": "filters[wishlist][from_price]=%d", "expanded": "sort=id&page=%d"} {
 		b.Run(name, func(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				n++
-				r, err := http.NewRequestWithContext(b.Context(), "GET", server.URL(Name)+"/leads?"+fmt.Sprintf(query, n%900+1), nil)
+				r, err := http.NewRequestWithContext(b.Context(), "GET", base+"/leads?"+fmt.Sprintf(query, n%900+1), nil)
 				if err != nil {
 					b.Fatal(err)
 				}

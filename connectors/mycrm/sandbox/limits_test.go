@@ -11,6 +11,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -288,7 +289,7 @@ func TestWritingKnobs(t *testing.T) {
 	}
 
 	d.set("set mandatory_field=8")
-	covers(t, "mandatory_field", `{"id":8,"mandatory":true}`, elements(t, inner(t, d.good(200, "GET", "/fields?filters[resource]=lead", ""), "fields"))[7])
+	covers(t, "mandatory_field", `{"id":8,"mandatory":true}`, sandboxtest.Elements(t, inner(t, d.good(200, "GET", "/fields?filters[resource]=lead", ""), "fields"))[7])
 	for members, want := range map[string]int{``: 400, `"fields":{"1":"x"}`: 400, `"fields":{"8":null}`: 400, `"fields":{"8":5}`: 200} {
 		if got := post(d, leadBody(t, members)); got != want {
 			t.Errorf("mandatory_field=8: %s: %d", members, got)
@@ -346,10 +347,7 @@ func TestKnobErrors(t *testing.T) {
 		"set bulk_atomic=partly":   "want one of [on off]",
 		"set preference_shape=map": "want one of",
 	} {
-		f, err := room.ParseFaults(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := sandboxtest.Faults(t, text)
 		if err := d.SetFaults(f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -390,13 +388,12 @@ func TestSettings(t *testing.T) {
 	}
 	r.SetBasicAuth(settings["api_key"], settings["api_secret"])
 	r.Header.Set("Content-Type", "application/json")
-	a, err := http.DefaultClient.Do(r)
+	a, body, err := sandboxtest.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = a.Body.Close() }()
 	var g granted
-	if err := json.NewDecoder(a.Body).Decode(&g); err != nil || a.StatusCode != 200 || g.AccessToken == "" {
+	if err := json.Unmarshal([]byte(body), &g); err != nil || a.StatusCode != 200 || g.AccessToken == "" {
 		t.Errorf("%d %v", a.StatusCode, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -307,7 +308,7 @@ func TestReadingKnobs(t *testing.T) {
 	}
 	// All of a read at once, and in lists too.
 	d.set("set channel_key=channel empty_fields=array")
-	for _, doc := range elements(t, inner(t, d.good(200, "GET", "/leads", ""), "leads")) {
+	for _, doc := range sandboxtest.Elements(t, inner(t, d.good(200, "GET", "/leads", ""), "leads")) {
 		if !strings.Contains(doc, `"channel":"walkIn"`) || !strings.Contains(doc, `"fields":[]`) {
 			t.Errorf("in a list: %s", doc)
 		}
@@ -318,8 +319,8 @@ func TestReadingKnobs(t *testing.T) {
 // where they lack nothing.
 func TestSeeds(t *testing.T) {
 	few, many := newDesk(t, room.Options{Seed: 50}, Knobs{}), newDesk(t, room.Options{Seed: 1500, Dir: t.TempDir()}, Knobs{MaxPerPage: 5000, DefaultPerPage: 5000})
-	a := elements(t, inner(t, few.good(200, "GET", "/leads", ""), "leads"))
-	b := elements(t, inner(t, many.good(200, "GET", "/leads", ""), "leads"))
+	a := sandboxtest.Elements(t, inner(t, few.good(200, "GET", "/leads", ""), "leads"))
+	b := sandboxtest.Elements(t, inner(t, many.good(200, "GET", "/leads", ""), "leads"))
 	if diff := cmp.Diff(a, b[:50]); diff != "" || len(b) != 1500 {
 		t.Errorf("%d:\n%s", len(b), diff)
 	}

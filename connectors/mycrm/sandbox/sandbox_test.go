@@ -11,6 +11,7 @@ import (
 	"time"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -41,11 +42,7 @@ func newDesk(t *testing.T, o room.Options, k Knobs) *desk {
 // set replaces the fault rules.
 func (d *desk) set(text string) {
 	d.t.Helper()
-	f, err := room.ParseFaults(text)
-	if err == nil {
-		err = d.SetFaults(f)
-	}
-	if err != nil {
+	if err := d.SetFaults(sandboxtest.Faults(d.t, text)); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -680,7 +677,7 @@ func TestExpand(t *testing.T) {
 		"": {}, "false": {}, "0": {}, "true": {true, true}, "1": {true, true}, "user": {true, false}, "notes": {false, true}, "user, notes": {true, true}, "all": {true, true},
 	} {
 		d.expand = header
-		for _, doc := range []string{inner(t, d.good(200, "GET", "/leads/"+id, ""), "lead"), elements(t, inner(t, d.good(200, "GET", "/leads", ""), "leads"))[0]} {
+		for _, doc := range []string{inner(t, d.good(200, "GET", "/leads/"+id, ""), "lead"), sandboxtest.Elements(t, inner(t, d.good(200, "GET", "/leads", ""), "leads"))[0]} {
 			if want[0] {
 				covers(t, header, full, doc)
 			} else if inner(t, doc, "user") != `{"id":2}` {
@@ -715,7 +712,7 @@ func TestLookups(t *testing.T) {
 			continue
 		}
 		var ids []string
-		for _, f := range elements(t, inner(t, w.Body.String(), "fields")) {
+		for _, f := range sandboxtest.Elements(t, inner(t, w.Body.String(), "fields")) {
 			ids = append(ids, inner(t, f, "id"))
 		}
 		if got := strings.Join(ids, " "); got != want && want != "empty" || want == "empty" && got != "" {
@@ -723,16 +720,16 @@ func TestLookups(t *testing.T) {
 		}
 	}
 	covers(t, "field", `{"id":3,"resource":"lead","name":"Pets allowed","description":"","type":"boolean","mandatory":false,"restricted":false}`,
-		elements(t, inner(t, d.good(200, "GET", "/fields?filters[resource]=lead", ""), "fields"))[2])
+		sandboxtest.Elements(t, inner(t, d.good(200, "GET", "/fields?filters[resource]=lead", ""), "fields"))[2])
 
 	for term, want := range map[string]int{"": 13, "marina": 4, "MARINA": 4, "jumeirah": 3, "wind tower 1": 1, "nowhere": 0, "Lake Almas West": 2} {
 		body := d.good(200, "GET", "/locations?"+url.Values{"filters[string]": {term}}.Encode(), "")
-		if got := len(elements(t, inner(t, body, "location"))); got != want || inner(t, body, "count") != strconv.Itoa(want) {
+		if got := len(sandboxtest.Elements(t, inner(t, body, "location"))); got != want || inner(t, body, "count") != strconv.Itoa(want) {
 			t.Errorf("%q: %s", term, body)
 		}
 	}
 	body := d.good(200, "GET", "/locations?page=2&per_page=10", "")
-	if len(elements(t, inner(t, body, "location"))) != 3 || inner(t, body, "count") != "13" {
+	if len(sandboxtest.Elements(t, inner(t, body, "location"))) != 3 || inner(t, body, "count") != "13" {
 		t.Errorf("page 2: %s", body)
 	}
 	covers(t, "user", `{"user":{"id":1,"public":{"first_name":"Jean","last_name":"Pac","email":"agent1@agency.example"}}}`, d.good(200, "GET", "/users/1", ""))

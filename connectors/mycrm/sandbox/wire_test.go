@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	room "github.com/crmetl/crmetl/internal/sandbox"
+	"github.com/crmetl/crmetl/internal/sandboxtest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -75,27 +75,7 @@ func exchanges(t *testing.T) []string {
 
 // TestWireIsTheDocuments finds each line of the examples in the document.
 func TestWireIsTheDocuments(t *testing.T) {
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "..", "shared", "vendor-docs", "002_*.txt"))
-	if err != nil || len(files) == 0 {
-		t.Skip("the vendor's document is not here")
-	}
-	doc, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := sandboxtest.Document(t, "002_*.txt")
 	lines := map[string]bool{}
 	for line := range strings.Lines(string(doc)) {
 		lines[strings.TrimSpace(line)] = true
@@ -116,13 +96,7 @@ func start(t *testing.T, o room.Options, k Knobs) (s *Simulator, base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	server, err := room.Serve(t.Context(), "127.0.0.1:0", map[string]room.Simulator{Name: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	return s, server.URL(Name)
+	return s, sandboxtest.Serve(t, Name, s)
 }
 
 // send plays an example over a connection.
@@ -143,16 +117,11 @@ func (e exchange) send(t *testing.T, base string) (*http.Response, string) {
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	a, err := http.DefaultClient.Do(r)
+	a, answer, err := sandboxtest.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = a.Body.Close() }()
-	b, err := io.ReadAll(a.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, string(b)
+	return a, answer
 }
 
 // hold puts leads into the store, given as the document shows them.
@@ -201,19 +170,6 @@ func inner(t *testing.T, doc, name string) string {
 	return ""
 }
 
-func elements(t *testing.T, array string) []string {
-	t.Helper()
-	var all []json.RawMessage
-	if err := json.Unmarshal([]byte(array), &all); err != nil {
-		t.Fatalf("%s: %v", array, err)
-	}
-	out := make([]string, len(all))
-	for i, doc := range all {
-		out[i] = string(doc)
-	}
-	return out
-}
-
 // covers wants every member of the sample in the answer, with the same value, down to the digits of numbers; the answer may
 // have more members, and must have no more elements.
 func covers(t *testing.T, where, sample, got string) {
@@ -228,7 +184,7 @@ func covers(t *testing.T, where, sample, got string) {
 			covers(t, where+"."+m.Name, string(m.Value), inner(t, got, m.Name))
 		}
 	case '[':
-		want, have := elements(t, sample), elements(t, got)
+		want, have := sandboxtest.Elements(t, sample), sandboxtest.Elements(t, got)
 		if len(want) != len(have) {
 			t.Errorf("%s: %s, want %s", where, got, sample)
 			return
@@ -274,7 +230,7 @@ func TestWireReads(t *testing.T) {
 		s, base := start(t, room.Options{}, Knobs{ChannelKey: keyChannel, ReadOfferingType: keyCategory})
 		e := readExchange(t, name)
 		if name == "06-leads" {
-			hold(t, s, elements(t, inner(t, e.json, "leads"))...)
+			hold(t, s, sandboxtest.Elements(t, inner(t, e.json, "leads"))...)
 		} else {
 			hold(t, s, inner(t, e.json, "lead"))
 		}
