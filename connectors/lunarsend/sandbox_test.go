@@ -29,11 +29,10 @@ import (
 // serve starts the simulator with faults and returns the settings that reach it.
 func serve(t *testing.T, faults string, knobs sandbox.Knobs) map[string]string {
 	t.Helper()
-	f := sandboxtest.Faults(t, faults)
 	if knobs.Rate == 0 {
 		knobs.Rate = -1
 	}
-	sim, err := sandbox.NewWith(room.Options{Faults: f}, knobs)
+	sim, err := sandbox.NewWith(room.Options{Faults: sandboxtest.Faults(t, faults)}, knobs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/crmetl/crmetl/internal/deliverytest"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -85,7 +86,7 @@ func TestWireRequests(t *testing.T) {
 			if got := fates(tt.rows)[0]; got != tt.want {
 				t.Errorf("the row is %s, want %s", got, tt.want)
 			}
-			if diff := cmp.Diff(requestParts(t, wire(t, tt.request)), requestParts(t, a.got)); diff != "" {
+			if diff := cmp.Diff(deliverytest.Request(t, wire(t, tt.request)), deliverytest.Request(t, a.got)); diff != "" {
 				t.Errorf("the request differs from the vendor's document (-document +sent):\n%s", diff)
 			}
 			for name, want := range map[string]string{"X-Api-Key": "secret&1", "Content-Type": "application/json", "User-Agent": "crmetl"} {
@@ -95,21 +96,6 @@ func TestWireRequests(t *testing.T) {
 			}
 		})
 	}
-}
-
-// requestParts are a request's first line and its body, as JSON values.
-func requestParts(t *testing.T, request string) []any {
-	t.Helper()
-	first, body, _ := strings.Cut(strings.TrimSpace(request), "\n")
-	out := []any{first}
-	if strings.TrimSpace(body) != "" {
-		var v any
-		if err := json.Unmarshal([]byte(body), &v); err != nil {
-			t.Fatalf("%v in %s", err, body)
-		}
-		out = append(out, v)
-	}
-	return out
 }
 
 // TestWireSearch searches as the document shows, and decodes the answers.
@@ -143,7 +129,7 @@ func TestWireSearch(t *testing.T) {
 			if diff := cmp.Diff(tt.want, rows[0]); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(requestParts(t, wire(t, tt.request)), requestParts(t, a.got)); diff != "" {
+			if diff := cmp.Diff(deliverytest.Request(t, wire(t, tt.request)), deliverytest.Request(t, a.got)); diff != "" {
 				t.Errorf("the request differs from the vendor's document (-document +sent):\n%s", diff)
 			}
 		})

@@ -26,11 +26,10 @@ import (
 	"github.com/crmetl/crmetl/schema"
 )
 
-// serve starts the simulator with faults.
-func serve(t *testing.T, faults string) (base string, settings map[string]string, sim *sandbox.Simulator) {
+// serve starts the simulator with faults and returns the settings that reach it.
+func serve(t *testing.T, faults string) map[string]string {
 	t.Helper()
-	f := sandboxtest.Faults(t, faults)
-	sim, err := sandbox.NewWith(room.Options{Faults: f}, sandbox.Knobs{Rate: -1, Activation: -1})
+	sim, err := sandbox.NewWith(room.Options{Faults: sandboxtest.Faults(t, faults)}, sandbox.Knobs{Rate: -1, Activation: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +38,10 @@ func serve(t *testing.T, faults string) (base string, settings map[string]string
 		server.Close()
 		_ = sim.Close()
 	})
-	settings = sim.Settings(server.URL)
+	settings := sim.Settings(server.URL)
 	settings["rate"] = "100000"
 	settings["token_activation"] = "0s"
-	return server.URL, settings, sim
+	return settings
 }
 
 func open(t *testing.T, settings map[string]string, env api.Env) *mmc.Conn {
@@ -87,7 +86,7 @@ func TestFaultyVendor(t *testing.T) {
 	} {
 		t.Run(faults, func(t *testing.T) {
 			t.Parallel()
-			_, settings, _ := serve(t, faults)
+			settings := serve(t, faults)
 			c := open(t, settings, api.Env{})
 			var rows, want []string
 			for i := range 120 {
@@ -125,7 +124,7 @@ func TestFaultyVendor(t *testing.T) {
 // TestKilledRun breaks runs off in the middle of calls, again and again, and carries them on with a new connection that
 // only knows the ledger: in the end each row must be there exactly once.
 func TestKilledRun(t *testing.T) {
-	_, settings, _ := serve(t, "set clock_offset=-5m")
+	settings := serve(t, "set clock_offset=-5m")
 	target := settings["base_url"]
 	cache := t.TempDir()
 	// A proxy that loses every answer to a create from a moment on, and tells: so the run can be killed right there.
@@ -205,7 +204,7 @@ func TestKilledRun(t *testing.T) {
 
 // TestRoundTrip creates, exports, updates, upserts and deletes against the simulator.
 func TestRoundTrip(t *testing.T) {
-	_, settings, _ := serve(t, "")
+	settings := serve(t, "")
 	c := open(t, settings, api.Env{})
 	run := func(load schema.Load, header string, rows ...string) pipeline.Counts {
 		t.Helper()
@@ -252,7 +251,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestReplacingVendor runs an update against a simulator whose updates replace the whole record.
 func TestReplacingVendor(t *testing.T) {
-	_, settings, sim := serve(t, "set put_mode=replace")
+	settings := serve(t, "set put_mode=replace")
 	c := open(t, settings, api.Env{})
 	b := deliverytest.Table("name|email|city", "Ada|ada@x.example|Rome", "Bob|bob@x.example|Bern")
 	sink, err := c.Sink(t.Context(), "customers", schema.Load{Mode: schema.Create, Header: b.Header}, nil)
@@ -262,7 +261,6 @@ func TestReplacingVendor(t *testing.T) {
 	if _, err := pipeline.Run(t.Context(), deliverytest.Source(b), nil, sink, pipeline.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	_ = sim
 	var rows []string
 	for _, id := range names(t, c, "id") {
 		rows = append(rows, id+"|New name")

@@ -91,13 +91,13 @@ func TestWireRequests(t *testing.T) {
 				}
 			}
 			want := strings.ReplaceAll(wire(t, tt.name+".request"), "$base64file", base64.StdEncoding.EncodeToString([]byte(pdf)))
-			if diff := cmp.Diff(parts(t, want), parts(t, got)); diff != "" {
+			if diff := cmp.Diff(deliverytest.Request(t, want), deliverytest.Request(t, got)); diff != "" {
 				t.Errorf("the request differs from the vendor's document (-document +sent):\n%s", diff)
 			}
 			if header.Get("Authorization") != "Bearer "+token(t) {
 				t.Errorf("Authorization is %q", header.Get("Authorization"))
 			}
-			if body := len(parts(t, got)) > 1; body && header.Get("Content-Type") != "application/json" {
+			if body := len(deliverytest.Request(t, got)) > 1; body && header.Get("Content-Type") != "application/json" {
 				t.Errorf("Content-Type is %q", header.Get("Content-Type"))
 			}
 		})
@@ -110,21 +110,6 @@ func token(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return x.Token
-}
-
-// parts are a request's first line and its body, as JSON values.
-func parts(t *testing.T, request string) []any {
-	t.Helper()
-	first, body, _ := strings.Cut(request, "\n")
-	out := []any{first}
-	if strings.TrimSpace(body) != "" {
-		var v any
-		if err := json.Unmarshal([]byte(body), &v); err != nil {
-			t.Fatalf("%v in %s", err, body)
-		}
-		out = append(out, v)
-	}
-	return out
 }
 
 // TestWireAnswers decodes the answers in the vendor's own document.

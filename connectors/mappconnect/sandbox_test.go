@@ -28,8 +28,7 @@ import (
 // serve starts the simulator with faults.
 func serve(t *testing.T, faults string) (base string, settings map[string]string) {
 	t.Helper()
-	f := sandboxtest.Faults(t, faults)
-	sim, err := sandbox.New(room.Options{Faults: f})
+	sim, err := sandbox.New(room.Options{Faults: sandboxtest.Faults(t, faults)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package mycrm
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -112,7 +111,7 @@ func TestWireRequests(t *testing.T) {
 			if len(got) != 1 {
 				t.Fatalf("%d calls: %q", len(got), got)
 			}
-			if diff := cmp.Diff(parts(t, wire(t, tt.name+".request")), parts(t, got[0])); diff != "" {
+			if diff := cmp.Diff(deliverytest.Request(t, wire(t, tt.name+".request")), deliverytest.Request(t, got[0])); diff != "" {
 				t.Errorf("the request differs from the vendor's document (-document +sent):\n%s", diff)
 			}
 			if header.Get("Authorization") != "Bearer the-token" {
@@ -126,21 +125,6 @@ func TestWireRequests(t *testing.T) {
 			}
 		})
 	}
-}
-
-// parts are a request's first line and its body, as JSON values.
-func parts(t *testing.T, request string) []any {
-	t.Helper()
-	first, body, _ := strings.Cut(request, "\n")
-	out := []any{first}
-	if strings.TrimSpace(body) != "" {
-		var v any
-		if err := json.Unmarshal([]byte(body), &v); err != nil {
-			t.Fatalf("%v in %s", err, body)
-		}
-		out = append(out, v)
-	}
-	return out
 }
 
 // TestWireShapes writes a lead in the other ways that the document can be read.

@@ -4,6 +4,7 @@ package deliverytest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -276,4 +277,20 @@ func Rows(ctx context.Context, src pipeline.Source) (rows []record.Row, err erro
 		}
 		rows = append(rows, b.Rows...)
 	}
+}
+
+// Request takes a request apart that is written as its first line, "POST /customers", and its body: what must be the same
+// in two requests that say the same, the body as a JSON value.
+func Request(t testing.TB, text string) []any {
+	t.Helper()
+	first, body, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	out := []any{first}
+	if strings.TrimSpace(body) != "" {
+		var v any
+		if err := json.Unmarshal([]byte(body), &v); err != nil {
+			t.Fatalf("%v in %s", err, body)
+		}
+		out = append(out, v)
+	}
+	return out
 }

@@ -186,3 +186,20 @@ func TestSource(t *testing.T) {
 		t.Error("a row that was read shares its cells with the batch")
 	}
 }
+
+func TestRequest(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		same bool
+	}{
+		{"POST /x\n{\"a\":1,\"b\":[2]}", "POST /x\n{\"b\": [2],\n \"a\": 1}\n", true},
+		{"GET /x", "GET /x\n", true},
+		{"POST /x\n{\"a\":1}", "POST /x\n{\"a\":\"1\"}", false},
+		{"POST /x\n{}", "PUT /x\n{}", false},
+		{"POST /x\n{}", "POST /x", false},
+	} {
+		if same := cmp.Equal(Request(t, tt.a), Request(t, tt.b)); same != tt.same {
+			t.Errorf("%q and %q say the same: %v", tt.a, tt.b, same)
+		}
+	}
+}
