@@ -32,13 +32,13 @@ func corpus(t testing.TB) string {
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			t.Skip("no go.mod above the test")
+			t.Fatal("no go.mod above the test")
 		}
 		dir = up
 	}
 	dir = filepath.Join(dir, "..", "shared", "corpora", "csv")
 	if _, err := os.Stat(dir); err != nil {
-		t.Skip("the shared files are not here: ../shared/corpora/csv")
+		t.Skip("the files are not beside the repository: ../shared/corpora/csv")
 	}
 	return dir
 }

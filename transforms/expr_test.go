@@ -179,6 +179,7 @@ func BenchmarkExpression(b *testing.B) {
 	}
 }
 
+// FuzzExpression: no expression breaks the compiler, and what compiles gives the same for the same row.
 func FuzzExpression(f *testing.F) {
 	f.Add(`row["Agent"] + ": " + trim(row["Comment"])`)
 	f.Add(`map(split(row["Tags"], ";"), trim(#) + "!")`)
@@ -189,7 +190,15 @@ func FuzzExpression(f *testing.F) {
 			return
 		}
 		if x, err := CompileExpr(source, h, false); err == nil {
-			_, _ = x.Eval([]record.Value{text("Ada"), text("x"), number("1")})
+			row := []record.Value{text("Ada"), text("x"), number("1")}
+			first, err := x.Eval(row)
+			again, err2 := x.Eval(row)
+			if first != again || (err == nil) != (err2 == nil) {
+				t.Errorf("%q gives %v (%v), and then %v (%v)", source, first, err, again, err2)
+			}
+			if row[0] != text("Ada") || row[1] != text("x") || row[2] != number("1") {
+				t.Errorf("%q changed the row: %v", source, row)
+			}
 		}
 	})
 }

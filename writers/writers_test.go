@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -376,8 +377,10 @@ func TestLink(t *testing.T) {
 	if err := os.WriteFile(real, []byte("older"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(real, link); err != nil {
-		t.Skip(err)
+	if err := os.Symlink(real, link); err != nil && runtime.GOOS == "windows" {
+		t.Skip("Windows asks for a right to make symbolic links: ", err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 	w, err := Create(link, Options{Header: header(t, "a")})
 	if err != nil {

@@ -43,7 +43,7 @@ func heap() float64 {
 // TestExportMemory exports a long list and looks at the memory in use along the way.
 func TestExportMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads 21 MB")
+		t.Skip("measures memory while it reads 21 MB")
 	}
 	f := manyCustomers(t)
 	before, most := heap(), 0.0
@@ -82,7 +82,7 @@ func TestExportMemory(t *testing.T) {
 // TestIndexMemory builds the index of an upsert, as it is kept for the whole run.
 func TestIndexMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads 21 MB")
+		t.Skip("measures memory while it reads 21 MB")
 	}
 	f := manyCustomers(t)
 	h := table("email|name").Header

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -440,8 +441,10 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	for link, to := range map[string]string{"away.pdf": "../out.pdf", "near.pdf": "ok.pdf", "up": ".."} {
-		if err := os.Symlink(to, filepath.Join(folder, link)); err != nil {
-			t.Skip("no symbolic links here:", err)
+		if err := os.Symlink(to, filepath.Join(folder, link)); err != nil && runtime.GOOS == "windows" {
+			t.Skip("Windows asks for a right to make symbolic links: ", err)
+		} else if err != nil {
+			t.Fatal(err)
 		}
 	}
 	good := []string{"ok.pdf", "sub/ok.png", `sub\ok.png`, "ok.jpg", "ok.gif", "ok.webp", "near.pdf", "most.pdf", " ok.pdf "}

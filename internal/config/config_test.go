@@ -359,6 +359,7 @@ func TestCommandThatSaysMuch(t *testing.T) {
 	}
 }
 
+// FuzzParse: no file breaks the parser, and a value in it can be written so that it stands for itself.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"connections:\n  a: {vendor: acme, password: \"${X}\"}\n", "connections: {a: {vendor: acme, password: 'cmd:x'}}", "- a", "a: &x [*x]", "? {a: b}\n: c", "connections:\n  ? a\n", "\t"} {
 		f.Add(s)
@@ -370,7 +371,13 @@ func FuzzParse(f *testing.F) {
 		}
 		for i := range file.Connections {
 			for _, s := range file.Connections[i].settings {
-				_, _ = interpolate(s.text, env("X=y")) // must not panic
+				got, err := interpolate(s.text, env("X=y"))
+				if !strings.Contains(s.text, "${") && (err != nil || got != s.text) {
+					t.Errorf("%q, which names no variable, became %q, %v", s.text, got, err)
+				}
+				if got, err := interpolate(strings.ReplaceAll(s.text, "${", "$${"), env()); err != nil || got != s.text {
+					t.Errorf("%q as it stands became %q, %v", s.text, got, err)
+				}
 			}
 		}
 	})

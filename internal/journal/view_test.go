@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -140,14 +141,18 @@ func FuzzDecode(f *testing.F) {
 			if err != nil {
 				return
 			}
-			var total int64
-			for _, sp := range e.rows {
-				total += sp.last - sp.first + 1
-			}
+			spans := slices.Concat(e.rows, e.final, e.unsure)
 			for _, o := range e.outcomes {
-				total += o.last - o.first + 1
+				spans = append(spans, span{o.first, o.last})
+				if o.fate.Open() || o.ids != nil && int64(len(o.ids)) != o.last-o.first+1 {
+					t.Errorf("rows %d to %d are %s, with %d ids", o.first, o.last, o.fate, len(o.ids))
+				}
 			}
-			for _, sp := range append(e.final, e.unsure...) {
+			var total int64
+			for _, sp := range spans {
+				if sp.first < 1 || sp.last < sp.first {
+					t.Errorf("rows %d to %d", sp.first, sp.last)
+				}
 				total += sp.last - sp.first + 1
 			}
 			if total > 1<<16 {

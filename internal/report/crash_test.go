@@ -47,6 +47,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			finish(t, first, h)                // resumed after its end: the unsure rows are tried again
 			again := watch(t, first, h, false) // and once more, watched
 			t.Logf("%d moments in the first pass, %d in a pass after the end", len(snaps), len(again))
+			if len(snaps) < 500 || len(again) < 20 {
+				t.Fatal("the simulation shows too few of its moments")
+			}
 			snaps = append(share(snaps, 60), share(again, 20)...)
 			for i, s := range snaps {
 				w, free := s.restore(t, rows)
@@ -116,6 +119,9 @@ func TestKilledWhileManyWrite(t *testing.T) {
 	w.checkEnd(mustPass(t, w, h), false)
 	w.watch = nil
 	t.Logf("%d moments", len(snaps))
+	if len(snaps) < 40 {
+		t.Fatal("the simulation shows too few of its moments")
+	}
 	for _, s := range share(snaps, 40) {
 		w, free := s.restore(t, rows)
 		finish(t, w, h)

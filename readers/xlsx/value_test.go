@@ -237,9 +237,20 @@ func TestClassOf(t *testing.T) {
 	}
 }
 
+// FuzzClassOf: no format breaks it; one without a letter of a date is a number, and only the first section counts.
 func FuzzClassOf(f *testing.F) {
 	f.Add(`[$-409]yyyy"x\" _d*;[h]`)
-	f.Fuzz(func(t *testing.T, code string) { classOf(code) })
+	f.Add("#,##0.00")
+	f.Add("h:mm a/p")
+	f.Fuzz(func(t *testing.T, code string) {
+		got := classOf(code)
+		if !strings.ContainsAny(strings.ToLower(code), "ymdhsgea") && got != plain {
+			t.Errorf("%q is of class %d, and has no letter of a date", code, got)
+		}
+		if more := code + ";yyyy h"; !strings.ContainsAny(code, `"[\_*`) && classOf(more) != got {
+			t.Errorf("%q is of class %d, and %q of %d", code, got, more, classOf(more))
+		}
+	})
 }
 
 func TestColumnOf(t *testing.T) {

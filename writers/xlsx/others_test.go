@@ -69,7 +69,7 @@ for mode in (True, False):
                 rows.append([s, str(n), d.strftime('%Y-%m-%d'), str(b).lower()])
 print(json.dumps(rows))`
 	if err := exec.Command("python3", "-c", "import openpyxl").Run(); err != nil {
-		t.Skip("openpyxl is not installed")
+		t.Skip("there is no python3 with openpyxl: ", err)
 	}
 	path, want := strange(t)
 	out, err := exec.Command("python3", "-c", script, path).Output()
@@ -87,9 +87,12 @@ print(json.dumps(rows))`
 
 // TestLibreOffice reads the first sheet by LibreOffice, if this machine has it.
 func TestLibreOffice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts an office suite, which takes seconds")
+	}
 	office, err := exec.LookPath("soffice")
-	if err != nil || testing.Short() {
-		t.Skip("soffice is not installed, or the tests are to be short")
+	if err != nil {
+		t.Skip("LibreOffice is not installed: ", err)
 	}
 	path, want := strange(t)
 	dir := t.TempDir()
