@@ -88,7 +88,8 @@ func table(t *testing.T, o *schema.Object, m schema.Mode) {
 	}
 }
 
-// example is a row of the examples of all fields that a mode takes, files and families left out.
+// example is a row of the examples of all fields that a mode takes. Files and families are left out, and so is a field
+// whose parts have fields of their own: nobody fills in both.
 func example(t *testing.T, o *schema.Object, m schema.Mode) (*record.Header, *record.Batch) {
 	t.Helper()
 	var names []string
@@ -96,6 +97,11 @@ func example(t *testing.T, o *schema.Object, m schema.Mode) (*record.Header, *re
 	for i := range o.Fields {
 		f := &o.Fields[i]
 		if f.ReadOnly || !f.Takes(m) || f.Family() || f.Type == schema.File || f.Example == "" {
+			continue
+		}
+		if slices.ContainsFunc(o.Fields, func(part schema.Field) bool {
+			return strings.HasPrefix(part.Name, f.Name+".") && !part.Family() && part.Takes(m)
+		}) {
 			continue
 		}
 		names = append(names, f.Name)
@@ -150,8 +156,7 @@ func TestPayloads(t *testing.T) {
 					continue
 				}
 				body, err := render(nil, []*record.Row{&b.Rows[0]})
-				var ps record.Problems
-				if err != nil && !errors.As(err, &ps) || err == nil && !json.Valid(body) {
+				if err != nil || !json.Valid(body) {
 					t.Errorf("%s %s: %s, %v", o.Name, m, body, err)
 				}
 			}
@@ -224,7 +229,8 @@ func TestDryRun(t *testing.T) {
 				h, b := example(t, o, m)
 				sink, err := conn.Sink(t.Context(), o.Name, schema.Load{Mode: m, Header: h, DryRun: true, Yes: true}, nil)
 				if err != nil {
-					continue // what can't be imported as a whole is tested with its vendor
+					t.Errorf("%s %s: %v", o.Name, m, err)
+					continue
 				}
 				if err := sink.Write(t.Context(), b); err != nil {
 					t.Errorf("%s %s: %v", o.Name, m, err)
