@@ -144,8 +144,8 @@ func appendCell(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// makeFile writes a file of leads unless it is there.
-func makeFile(path string, rows int) error {
+// makeFile makes a file unless it is there.
+func makeFile(path string, write func(*os.File) error) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
@@ -153,7 +153,7 @@ func makeFile(path string, rows int) error {
 	if err != nil {
 		return err
 	}
-	if err = errors.Join(writeCSV(f, rows, 42), f.Close()); err != nil {
+	if err = errors.Join(write(f), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)

@@ -1,28 +1,27 @@
-// Command bench measures crmetl as a whole, against whichever of its peers are installed, and prints a table:
+// Command bench measures crmetl as a whole, against whichever of its peers are installed, and prints tables in Markdown:
 //
-//	go run ./bench                          a million rows, five times each
+//	go run ./bench                          W1 to W6, a million rows, five runs each
 //	go run ./bench -rows 100000 -n 3 W1     one work, smaller
+//	go run ./bench -peers ~/peers           with the packages of Node's in ~/peers/node_modules
+//	go run ./bench -w5 10m W5               ten minutes at the vendor's limit
 //
-// Each contender is a process of its own. They run in turn, A B C A B C …, and the best run of each counts: on a machine
-// that others use too, ratios within one such run say something and times do not. What ratios are taken against is
-// encoding/csv, which reads the same file and does nothing with it.
+// Each contender is a process of its own. What it writes is looked at once, before it is measured: one that does not do
+// the work is named and left out. Then they run in turn, A B C A B C …: on a machine that others use too, ratios within
+// one such run say something and times do not. Ratios are those of the medians, against the first contender.
 //
 // The stages of the way are Go benchmarks: go test -bench . ./bench
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -36,127 +35,123 @@ func main() {
 	}
 }
 
-// contender is one program at one work.
-type contender struct {
-	name string
-	args []string
-	env  []string // besides this process's own
-	code int      // the exit code of a good end, where it is not 0
-}
-
-// result is the best of a contender's runs.
-type result struct {
-	wall, cpu time.Duration
-	peak      int64 // MiB, of the worst run
-	err       error
-}
-
 // setting is what all works need.
 type setting struct {
 	self, crmetl string
-	dir          string
+	dir          string // of data and results
 	rows, runs   int
+	skip         []string // contenders whose names have one of these are left out
+	tools        *tools
+
+	limit time.Duration // how long W5 takes
+	rate  int           // requests a second that the vendor of W5 allows
+}
+
+// workload is one of the works that issue and documentation speak of: contenders side by side, or something of its own.
+type workload struct {
+	name, title string
+	part        float64 // of the rows
+	prepare     func(ctx context.Context, s *setting, rows int) (job, error)
+	alone       func(ctx context.Context, s *setting) error
+}
+
+var works = []workload{
+	{name: "W1", title: "CSV to twelve mapped and checked fields, as JSON Lines", part: 1, prepare: prepareW1},
+	{name: "W1sizes", title: "W1, what a row costs in files of all sizes", part: 1, prepare: prepareSizes},
+	{name: "W2", title: "the same rows as events, in signed calls of 1000 to a server on this machine, with journal and report", part: 1, prepare: prepareW2},
+	{name: "W3", title: "XLSX to CSV", part: 0.1, prepare: prepareW3},
+	{name: "W3shared", title: "XLSX with shared strings to CSV", part: 0.1, prepare: prepareShared},
+	{name: "W4", title: "CSV to XLSX", part: 0.1, prepare: prepareW4},
+	{name: "W5", title: "import at the limit of a vendor who answers after 20 to 800 ms", alone: measureW5},
+	{name: "W6", title: "a vendor's list, one JSON array, to CSV and XLSX", part: 0.2, prepare: prepareW6},
 }
 
 func bench(ctx context.Context, args []string) error {
 	if len(args) > 1 && strings.HasPrefix(args[0], "do-") {
-		return inner(args[0], args[1])
+		return inner(args[0], args[1:]...)
 	}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	rows := fs.Int("rows", 1_000_000, "rows of W1 and W2; W3 and W4 have a tenth")
+	rows := fs.Int("rows", 1_000_000, "rows of W1 and W2; W3 and W4 have a tenth, W6 a fifth")
 	runs := fs.Int("n", 5, "runs of each contender")
 	dir := fs.String("dir", filepath.Join(os.TempDir(), "crmetl-bench"), "folder for data and results")
 	program := fs.String("crmetl", "", "the program to measure (default: built from this checkout)")
+	peers := fs.String("peers", os.Getenv("PEERS"), "folder whose node_modules has the peers that are packages of Node's (default $PEERS)")
+	skip := fs.String("skip", "", "leave out the contenders whose names have one of these words, separated by commas")
+	limit := fs.Duration("w5", time.Minute, "how long W5 takes")
+	rate := fs.Int("w5rate", 3, "requests a second that the vendor of W5 allows")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	self, err := os.Executable()
+	chosen, err := choose(fs.Args())
 	if err != nil {
 		return err
 	}
-	s := &setting{self: self, crmetl: *program, dir: *dir, rows: *rows, runs: *runs}
+	if *rows < 100 || *runs < 1 || *rate < 1 {
+		return fmt.Errorf("want -rows from 100, -n and -w5rate from 1")
+	}
+	s := &setting{crmetl: *program, rows: *rows, runs: *runs, limit: *limit, rate: *rate}
+	if s.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if s.dir, err = filepath.Abs(*dir); err != nil {
+		return err
+	}
+	if *skip != "" {
+		s.skip = strings.Split(strings.ToLower(*skip), ",")
+	}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return err
 	}
 	if s.crmetl == "" {
-		s.crmetl = filepath.Join(s.dir, "crmetl")
+		s.crmetl = s.path("crmetl")
 		if out, err := exec.CommandContext(ctx, "go", "build", "-o", s.crmetl, "github.com/crmetl/crmetl/cmd/crmetl").CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w: %s", err, out)
 		}
 	}
-	fmt.Printf("%s, %s/%s, %d processors, %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly))
-	for _, w := range works {
-		if fs.NArg() > 0 && !slices.Contains(fs.Args(), w.name) {
-			continue
+	if s.tools, err = findTools(ctx, s.path("peers"), *peers); err != nil {
+		return err
+	}
+	commit := printed(ctx, "git", "describe", "--always", "--dirty")
+	fmt.Printf("%s; crmetl %s; %s.\n\n%s\n", time.Now().UTC().Format(time.DateOnly), commit, machine(ctx), s.tools)
+	for _, w := range chosen {
+		measure := w.alone
+		if measure == nil {
+			measure = func(ctx context.Context, s *setting) error { return s.compare(ctx, w) }
 		}
-		if err := s.measure(ctx, w); err != nil {
+		if err := measure(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
 	return nil
 }
 
-// measure runs one work's contenders in turn and prints the table.
-func (s *setting) measure(ctx context.Context, w workload) error {
-	rows := s.rows / w.part
-	list, done, err := w.prepare(ctx, s, rows)
-	if err != nil {
-		return err
-	}
-	defer done()
-	best := make([]result, len(list))
-	for range s.runs {
-		for i, c := range list {
-			if ctx.Err() != nil {
-				return ctx.Err()
+// choose returns the works of these names, or all.
+func choose(names []string) ([]workload, error) {
+	for _, n := range names {
+		if !slices.ContainsFunc(works, func(w workload) bool { return w.name == n }) {
+			var all []string
+			for _, w := range works {
+				all = append(all, w.name)
 			}
-			if best[i].err == nil {
-				best[i].add(s.run(ctx, c))
-			}
+			return nil, fmt.Errorf("there is no work %s; there are %s", n, strings.Join(all, ", "))
 		}
 	}
-	fmt.Printf("\n%s: %s, %d rows, best of %d\n", w.name, w.title, rows, s.runs)
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\trows/s\tratio\tseconds\tprocessor seconds\tMB\t")
-	for i, c := range list {
-		if r := best[i]; r.err != nil {
-			fmt.Fprintf(t, "%s\t%v\t\t\t\t\t\n", c.name, r.err)
-		} else {
-			fmt.Fprintf(t, "%s\t%.0f\t%.3f\t%.2f\t%.2f\t%d\t\n", c.name, float64(rows)/r.wall.Seconds(), best[0].wall.Seconds()/r.wall.Seconds(), r.wall.Seconds(), r.cpu.Seconds(), r.peak)
-		}
+	if len(names) == 0 {
+		return works, nil
 	}
-	return t.Flush()
+	return slices.DeleteFunc(slices.Clone(works), func(w workload) bool { return !slices.Contains(names, w.name) }), nil
 }
 
-func (r *result) add(x result) {
-	if r.wall == 0 || x.wall < r.wall {
-		r.wall = x.wall
-	}
-	if r.cpu == 0 || x.cpu < r.cpu {
-		r.cpu = x.cpu
-	}
-	r.peak, r.err = max(r.peak, x.peak), x.err
+func (s *setting) path(name string) string { return filepath.Join(s.dir, name) }
+
+// write writes a small file.
+func (s *setting) write(name, text string) (string, error) {
+	path := s.path(name)
+	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
-func (s *setting) run(ctx context.Context, c contender) result {
-	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
-	cmd.Env = append(os.Environ(), c.env...)
-	cmd.Dir = s.dir
-	var said strings.Builder
-	cmd.Stderr = &said
-	began := time.Now()
-	err := cmd.Run()
-	r := result{wall: time.Since(began)}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == c.code {
-		err = nil
-	}
-	if err != nil {
-		text, _, _ := strings.Cut(said.String(), "\n")
-		r.err = fmt.Errorf("%w: %.60s", err, text)
-		return r
-	}
-	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	r.peak = peak(cmd.ProcessState)
-	return r
+// leads makes the file of leads.
+func (s *setting) leads(rows int) (string, error) {
+	path := s.path(fmt.Sprintf("leads-%d.csv", rows))
+	return path, makeFile(path, func(f *os.File) error { return writeCSV(f, rows, 42) })
 }
