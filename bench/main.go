@@ -112,7 +112,10 @@ func bench(ctx context.Context, args []string) error {
 		return err
 	}
 	commit := printed(ctx, "git", "describe", "--always", "--dirty")
-	fmt.Printf("%s; crmetl %s; %s.\n\n%s\n", time.Now().UTC().Format(time.DateOnly), commit, machine(ctx), s.tools)
+	if commit == "" || *program != "" {
+		commit = s.crmetl
+	}
+	fmt.Printf("%s; crmetl: %s; %s.\n\n%s\n", time.Now().UTC().Format(time.DateOnly), commit, machine(ctx), s.tools)
 	for _, w := range chosen {
 		measure := w.alone
 		if measure == nil {
