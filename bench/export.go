@@ -114,8 +114,8 @@ func prepareW6(ctx context.Context, s *setting, rows int) (job, error) {
 		"CRMETL_MAPMYCUSTOMERS_TOKEN_ACTIVATION=0s")
 	export := func(name, out string, check func(ctx context.Context) error) contender {
 		run := s.path("run-w6")
-		return contender{name: name, env: env, check: check,
-			args: []string{"sh", "-c", `rm -rf "$0" && exec "$@"`, run, s.crmetl, "export", "mapmycustomers/customers", out, "--run-dir", run, "-q"}}
+		return contender{name: name, env: env, check: check, fresh: run,
+			args: []string{s.crmetl, "export", "mapmycustomers/customers", out, "--run-dir", run, "-q"}}
 	}
 	csv, book := s.path("w6.csv"), s.path("w6.xlsx")
 	const alone = "encoding/json, decoding alone"

@@ -86,8 +86,8 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *rows < 100 || *runs < 1 || *rate < 1 {
-		return fmt.Errorf("want -rows from 100, -n and -w5rate from 1")
+	if *rows < 100 || *runs < 1 || *rate < 1 || *limit < 10*time.Second {
+		return fmt.Errorf("want -rows from 100, -n and -w5rate from 1, -w5 from 10s")
 	}
 	s := &setting{crmetl: *program, rows: *rows, runs: *runs, limit: *limit, rate: *rate}
 	if s.self, err = os.Executable(); err != nil {

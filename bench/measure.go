@@ -19,6 +19,7 @@ type contender struct {
 	args   []string
 	env    []string // besides this process's own
 	stdout string   // the file that takes what it prints; "" throws it away
+	fresh  string   // a folder that must not be there when it begins
 	code   int      // the exit code of a good end, where it is not 0
 	rows   int      // how many it works on, where that is not the work's number
 	// check looks at what it wrote; nil if there is nothing to look at.
@@ -155,6 +156,11 @@ func (s *setting) run(ctx context.Context, c contender) (r result) {
 		}
 		defer func() { r.err = errors.Join(r.err, out.Close()) }()
 		cmd.Stdout = out
+	}
+	if c.fresh != "" {
+		if err := os.RemoveAll(c.fresh); err != nil {
+			return result{err: err}
+		}
 	}
 	began := time.Now()
 	err := cmd.Run()

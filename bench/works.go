@@ -118,7 +118,7 @@ func prepareW2(ctx context.Context, s *setting, rows int) (job, error) {
 	run := s.path("run")
 	list := []contender{
 		{name: reading, args: []string{s.self, "do-read", data}},
-		{name: "crmetl import", args: []string{"sh", "-c", `rm -rf "$0" && exec "$@"`, run, s.crmetl, "import", data, "mappconnect/user", "--mapping", mapping, "--run-dir", run, "-q"}, env: env,
+		{name: "crmetl import", args: []string{s.crmetl, "import", data, "mappconnect/user", "--mapping", mapping, "--run-dir", run, "-q"}, env: env, fresh: run,
 			check: func(ctx context.Context) error { return check(ctx, "") }},
 	}
 	list = append(list, s.tools.contenders(check, peer{name: "Benthos", tool: "benthos", script: "w2_benthos.yaml", env: []string{"IN=" + data, "URL=" + base + "/events"}, out: "calls"})...)
