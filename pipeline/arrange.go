@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"slices"
 
 	"github.com/crmetl/crmetl/record"
 )
@@ -13,7 +12,7 @@ import (
 // arrange numbers the rows, recalls what is known of them, brings groups together, cuts the sink's batches and hands
 // them out.
 func (r *run) arrange(ctx context.Context, pieces <-chan *piece, loads, write chan<- *load) error {
-	a := &arranger{run: r, ctx: ctx, loads: loads, write: write, busy: map[uint64]*load{}, seed: maphash.MakeSeed()}
+	a := &arranger{run: r, ctx: ctx, loads: loads, write: write, seed: maphash.MakeSeed()}
 	if r.o.Group != nil {
 		a.groups = map[string]*group{}
 	}
@@ -60,8 +59,7 @@ type arranger struct {
 	open         int           // records in out that the sink will see
 	groups       map[string]*group
 	waiting      int
-	busy         map[uint64]*load // by hash of a key: the last load that holds it
-	holding      []*load          // the loads in busy
+	held         holders
 	seed         maphash.Seed
 }
 
@@ -283,7 +281,7 @@ func (a *arranger) send(b *record.Batch, from []*share) error {
 		}
 	}
 	if len(l.keys) > 0 {
-		a.hold(l)
+		a.held.hold(l)
 	}
 	if work && (a.stopped() || a.ctx.Err() != nil) {
 		return ErrStopped
@@ -295,31 +293,4 @@ func (a *arranger) send(b *record.Batch, from []*share) error {
 	}
 	a.write <- l
 	return nil
-}
-
-// hold waits for every earlier load that holds one of l's keys, and gives them to l. Two keys with one hash wait for each
-// other in vain, which does no harm.
-func (a *arranger) hold(l *load) {
-	for _, k := range l.keys {
-		if before := a.busy[k]; before != nil {
-			<-before.ready
-		}
-	}
-	a.holding = slices.DeleteFunc(a.holding, func(x *load) bool {
-		select {
-		case <-x.ready:
-		default:
-			return false
-		}
-		for _, k := range x.keys {
-			if a.busy[k] == x {
-				delete(a.busy, k)
-			}
-		}
-		return true
-	})
-	for _, k := range l.keys {
-		a.busy[k] = l
-	}
-	a.holding = append(a.holding, l)
 }

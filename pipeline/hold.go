@@ -1,0 +1,91 @@
+package pipeline
+
+// holders knows which loads hold which keys, by the keys' hashes. Two keys with one hash wait for each other in vain, which
+// does no harm. A load that is done holds nothing any more: what the table has of it lapses by itself, and goes when the
+// table is made anew.
+type holders struct {
+	loads []*load // in the order of their numbers, without gaps; those in front that are done go
+	first int64   // the number of loads[0], from 1
+	slots []slot  // open addressing; the length is a power of two
+	used  int     // slots that are not empty
+}
+
+// slot says which load held a key last. It has no pointer: the collector need not look at the table.
+type slot struct {
+	key  uint64
+	load int64 // its number; 0: the slot is empty
+}
+
+// leastSlots is how many slots a table has at least.
+const leastSlots = 1 << 10
+
+// hold waits for every earlier load that holds one of l's keys, and gives them to l.
+func (h *holders) hold(l *load) {
+	if h.first == 0 {
+		h.first = 1
+	}
+	for len(h.loads) > 0 && h.loads[0].done() {
+		h.loads[0] = nil
+		h.loads = h.loads[1:]
+		h.first++
+	}
+	if 2*(h.used+len(l.keys)) > len(h.slots) {
+		h.renew(len(l.keys))
+	}
+	h.loads = append(h.loads, l)
+	number := h.first + int64(len(h.loads)) - 1
+	for _, k := range l.keys {
+		if before := h.take(k, number); before >= h.first && before < number {
+			<-h.loads[before-h.first].ready
+		}
+	}
+}
+
+// take gives a key to a load and returns the number of the one that had it last, 0 if the table knows of none.
+func (h *holders) take(key uint64, number int64) (before int64) {
+	mask := uint64(len(h.slots) - 1)
+	for i := key & mask; ; i = (i + 1) & mask {
+		switch s := &h.slots[i]; {
+		case s.load == 0:
+			*s = slot{key, number}
+			h.used++
+			return 0
+		case s.key == key:
+			before, s.load = s.load, number
+			return before
+		}
+	}
+}
+
+// renew makes a table of what is still held, with room for more keys.
+func (h *holders) renew(more int) {
+	keys := more
+	for _, l := range h.loads {
+		keys += len(l.keys)
+	}
+	size := leastSlots
+	for size < 4*keys {
+		size *= 2
+	}
+	if size == len(h.slots) {
+		clear(h.slots)
+	} else {
+		h.slots = make([]slot, size)
+	}
+	h.used = 0
+	for i, l := range h.loads {
+		for _, k := range l.keys {
+			h.take(k, h.first+int64(i))
+		}
+	}
+}
+
+// done reports whether the load has been through the sink.
+func (l *load) done() bool {
+	select {
+	case <-l.ready:
+		return true
+	default:
+		return false
+	}
+}
