@@ -41,6 +41,10 @@ type Options struct {
 	// Reading ends with an error at a byte that is not UTF-8: whoever asks for this opens the file again without it.
 	Hasty bool
 
+	// Bare, if not 0, gives delimited text's rows below that line no cells, but for the last ones: for a look at a file that
+	// only counts its rows, and finds those that can't be read.
+	Bare int64
+
 	Quote   string // text files: the character around cells; "" = find out, "none" = no quoting
 	Escape  string // text files: the character that takes a quote's meaning away inside a quoted cell; "" = find out, the quote itself = doubled
 	Comment string // text files: lines that begin with it are passed over; "" = find out, "none" = there are no comments
@@ -265,7 +269,7 @@ func openCSV(in *file, o Options) (Reader, error) {
 			return nil, err
 		}
 	}
-	c := csv.Options{Name: in.path, Delimiter: o.Delimiter, Encoding: o.Encoding, HeaderRow: o.HeaderRow, Loose: o.Loose, Quote: o.Quote, Escape: o.Escape, Comment: o.Comment, Found: found}
+	c := csv.Options{Name: in.path, Delimiter: o.Delimiter, Encoding: o.Encoding, HeaderRow: o.HeaderRow, Loose: o.Loose, Quote: o.Quote, Escape: o.Escape, Comment: o.Comment, Bare: o.Bare, Found: found}
 	if o.Format == "tsv" && c.Delimiter == "" {
 		c.Delimiter = "tab"
 	}

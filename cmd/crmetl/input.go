@@ -174,9 +174,12 @@ func packing(magic [4]byte, format string) string {
 // exact reports whether numbers come with all their digits: text does, a workbook keeps fifteen of them.
 func exact(r readers.Reader) bool { return r.Evidence().Format != "xlsx" }
 
-func (s *source) open() (readers.Reader, error) {
+func (s *source) open() (readers.Reader, error) { return s.openBare(0) }
+
+// openBare opens the file to be looked at: below that line, rows need no cells.
+func (s *source) openBare(below int64) (readers.Reader, error) {
 	o := s.options
-	o.Hasty = s.hasty
+	o.Hasty, o.Bare = s.hasty, below
 	r, err := readers.Open(s.path, o)
 	if err != nil {
 		if s.name != s.path {

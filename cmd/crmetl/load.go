@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/crmetl/crmetl/connectors"
 	"github.com/crmetl/crmetl/internal/api"
@@ -271,21 +272,32 @@ func (l *loading) run(ctx context.Context) error {
 	}
 	now := l.spec
 	now.Account = l.session.account(l.conn)
-	if now.Source, err = journal.SourceOf(l.src.path); err != nil {
-		return usage(err)
-	}
 	if l.resume {
+		// A file that changed is told before anything else is said of it.
+		if now.Source, err = journal.SourceOf(l.src.path); err != nil {
+			return usage(err)
+		}
 		if err := l.spec.Check(now); err != nil {
 			return usage(err)
 		}
 	}
-	l.spec = now
+	var sum errgroup.Group
+	if !l.resume {
+		sum.Go(func() (err error) {
+			now.Source, err = journal.SourceOf(l.src.path)
+			return usage(err)
+		})
+	}
 	looking, looked := l.untilStop(ctx)
 	err = l.look(looking)
 	looked()
+	if e := sum.Wait(); err == nil {
+		err = e
+	}
 	if err != nil {
 		return err
 	}
+	l.spec = now
 	down := l.session.prove(ctx, l.conn, t, l.recipe.load)
 	var e *exitError
 	if errors.As(down, &e) {
@@ -328,7 +340,11 @@ func (l *loading) look(ctx context.Context) error {
 }
 
 func (l *loading) pass(ctx context.Context) error {
-	r, err := l.src.open()
+	bare := int64(watched)
+	if l.recipe.program.GroupBy() != "" {
+		bare = 0
+	}
+	r, err := l.src.openBare(bare)
 	if err != nil {
 		return err
 	}

@@ -69,12 +69,12 @@ func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64
 	return s, err
 }
 
-// watched is how many rows damage is looked for in: a column that a spreadsheet damaged shows it early.
+// watched is how many lines damage is looked for in: a column that a spreadsheet damaged shows it early.
 const watched = 20_000
 
 // watch looks at the columns of the first rows.
 func (s *survey) watch(r *recipe, row *record.Row) {
-	if row.Num > watched {
+	if row.Line > watched || row.Origin == nil {
 		return
 	}
 	if s.profile == nil {

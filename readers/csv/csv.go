@@ -28,6 +28,7 @@ type Options struct {
 	Quote     string         // "" = find out, "none" = no quoting, or one ASCII character
 	Escape    string         // "" = find out: a quote inside a quoted cell is doubled, or a backslash stands before it; or one ASCII character
 	Comment   string         // lines that begin so are passed over; "" = find out whether there are lines that begin with #; "none" = there are no comments
+	Bare      int64          // rows below this line have no cells, but for those of the last chunk: for whom counting them is enough; 0: all have
 	Found     *text.Encoding // the encoding, where somebody looked at more of the text than its beginning; Encoding is then not looked at
 }
 
@@ -62,6 +63,8 @@ type Reader struct {
 	d        dialect
 	header   *record.Header
 	evidence Evidence
+	bare     int64
+	blanks   string // what stands for the text of chunks whose cells nobody looks at
 
 	// What Next knows. Decode uses none of it.
 	buf    []byte // text that is not handed out yet; begins at a record
@@ -79,7 +82,10 @@ type Reader struct {
 // that are not of the encoding, a delimiter that can't be told, and a header with empty or repeated names. The reader
 // does not close r.
 func New(r io.Reader, o Options) (*Reader, error) {
-	c := &Reader{name: o.Name, piece: pieceSize, margin: lookMargin, line: 1, open: -1}
+	c := &Reader{name: o.Name, bare: o.Bare, piece: pieceSize, margin: lookMargin, line: 1, open: -1}
+	if c.bare > 0 {
+		c.blanks = strings.Repeat(" ", 2*pieceSize)
+	}
 	if err := c.start(r, o); err != nil {
 		return nil, c.wrap(err)
 	}

@@ -18,14 +18,23 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 	if len(data) == 0 {
 		return fault
 	}
-	d := decoder{reader: r, data: data, s: string(data), b: b, line: c.Line, rowLine: c.Line, stray: -1}
+	d := decoder{reader: r, data: data, b: b, line: c.Line, rowLine: c.Line, stray: -1}
+	if _, last := c.Extra.(lastChunk); !last && r.bare > 0 && c.Line > r.bare && len(data) <= len(r.blanks) {
+		d.bare, d.s = true, r.blanks // nobody looks at the cells: any text will do
+	} else {
+		d.s = string(data)
+	}
 	// A chunk has no more cells than bytes, whatever the header says.
 	lines := bytes.Count(data, []byte{'\n'}) + 1
 	if lines == 1 {
 		lines += bytes.Count(data, []byte{'\r'})
 	}
 	b.Rows = slices.Grow(b.Rows, lines)
-	d.vals = b.Room(min(lines*r.header.Len(), len(data)+1))[:0]
+	room := lines * r.header.Len()
+	if d.bare {
+		room = r.header.Len()
+	}
+	d.vals = b.Room(min(room, len(data)+1))[:0]
 	if r.d.simple() {
 		d.fast()
 	} else {
@@ -78,20 +87,27 @@ type decoder struct {
 	rowLine int64          // where the current row begins
 	stray   int            // cell of the current row with text after its closing quote, or -1
 	where   int64          // line of that text
+	bare    bool           // the rows are to have no cells
 }
 
-// endRow makes a row of the cells since the last one.
-func (d *decoder) endRow(vals []record.Value) {
+// endRow makes a row of the cells since the last one, and returns the cells of all rows.
+func (d *decoder) endRow(vals []record.Value) []record.Value {
 	cells := vals[d.first:len(vals):len(vals)]
 	d.first = len(vals)
 	row := d.b.Add()
-	row.Line, row.Values, row.Origin = d.rowLine, cells, cells
+	row.Line = d.rowLine
+	if d.bare {
+		d.first, vals = 0, vals[:0]
+	} else {
+		row.Values, row.Origin = cells, cells
+	}
 	if d.stray >= 0 {
 		d.refuseQuote(row)
 	}
 	if n := d.reader.header.Len(); len(cells) != n {
 		row.Reject(record.Problem{Rule: "ragged", Message: fmt.Sprintf("the row has %s, the header %d", count(len(cells)), n)})
 	}
+	return vals
 }
 
 func (d *decoder) refuseQuote(row *record.Row) {
@@ -126,7 +142,7 @@ func (d *decoder) plain() {
 				}
 				d.vals = append(d.vals, record.TextOf(dialect.text(d.s[c.from:c.to], c)))
 			}
-			d.endRow(d.vals)
+			d.vals = d.endRow(d.vals)
 		}
 		pos = got.end
 	}
@@ -171,7 +187,7 @@ func (d *decoder) fast() {
 				if c == '\n' || c == '\r' {
 					if start < i || len(vals) > d.first {
 						vals = append(vals, record.TextOf(s[start:i]))
-						d.endRow(vals)
+						vals = d.endRow(vals)
 					}
 					if quoted {
 						d.line += text.Lines(data[row:i])
@@ -205,13 +221,13 @@ func (d *decoder) fast() {
 					vals = append(vals, record.TextOf(d.reader.d.text(s[cell.from:cell.to], cell)))
 					switch {
 					case next == n:
-						d.endRow(vals)
+						vals = d.endRow(vals)
 						done = true
 						break blocks
 					case data[next] == delim:
 						next++
 					default:
-						d.endRow(vals)
+						vals = d.endRow(vals)
 						d.line += text.Lines(data[row:next]) + 1
 						quoted = false
 						d.rowLine = d.line

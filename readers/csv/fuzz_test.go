@@ -124,6 +124,52 @@ func FuzzDecoders(f *testing.F) {
 	})
 }
 
+// FuzzBare holds rows that are only counted against those that are read: the same ones are there, and the same are refused.
+func FuzzBare(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, in string) {
+		for _, o := range []Options{
+			{Delimiter: ",", Quote: `"`, Escape: `"`, Comment: "none", HeaderRow: "none", Loose: true, Bare: 1},
+			{Delimiter: ",", Escape: `\`, Comment: "#", HeaderRow: "none", Loose: true, Bare: 1},
+		} {
+			if !utf8.ValidString(in) || strings.HasPrefix(in, "\ufeff") || strings.HasPrefix(strings.ToLower(strings.TrimPrefix(in, `"`)), "sep=") || looksWide(in) {
+				t.Skip("a rewound reader has no encoding and no first line")
+			}
+			r, err := New(strings.NewReader(in), o)
+			if err != nil {
+				return
+			}
+			rewind(r, in)
+			got := drain(r)
+			r.bare = 0
+			rewind(r, in)
+			want := drain(r)
+			for _, rows := range [][][]string{want.rows, got.rows} {
+				for i := range rows {
+					rows[i] = nil
+				}
+			}
+			if got.text() != want.text() {
+				t.Fatalf("%+v: only counted\n%s\nread\n%s", o, got.text(), want.text())
+			}
+		}
+	})
+}
+
+// TestBare reads rows of which only the first and the last are asked for.
+func TestBare(t *testing.T) {
+	in := "a,b\n1,2\n\"x\ny\",4\n5\n6,7\n8,9\n"
+	r, err := New(strings.NewReader(in), Options{Bare: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.piece, r.margin = 1, 1
+	want := "line 2 [\"1\" \"2\"] \nline 3 [] \nline 5 [] the row has 1 cell, the header 2\nline 6 [] \nline 7 [\"8\" \"9\"] \nerror <nil>"
+	if got := drain(r).text(); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
 // FuzzSniff holds the sniffer to its word: it ends, it says the same twice, what it left above the table ends at a line,
 // and a dialect that it found reads the text.
 func FuzzSniff(f *testing.F) {
