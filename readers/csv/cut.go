@@ -1,6 +1,9 @@
 package csv
 
-import "bytes"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // search is what looking for a boundary came to.
 type search uint8
@@ -17,6 +20,16 @@ func (r *Reader) boundary() (int, search) {
 	if r.d.comment != "" || r.d.escape != 0 || r.d.wide {
 		return r.boundaryByRecord()
 	}
+	if r.scan == 0 && r.open < 0 {
+		if n := r.quickBoundary(); n > 0 {
+			return n, found
+		}
+	}
+	return r.boundaryByQuote()
+}
+
+// boundaryByQuote goes from quote to quote, and looks at where each of them stands.
+func (r *Reader) boundaryByQuote() (int, search) {
 	buf, q, eof := r.buf, r.d.quote, r.end != nil
 	p := r.scan
 	for {
@@ -76,6 +89,49 @@ func (r *Reader) boundary() (int, search) {
 		p = limit + 1
 		r.scan = p
 	}
+}
+
+// quickBoundary is boundary for a text in which each quote stands where one belongs: behind what ends a cell, before it, or
+// beside another quote. Then what stands between a first quote and a second, a third and a fourth is inside of quotes. It
+// returns 0 where it is not sure.
+func (r *Reader) quickBoundary() int {
+	var quotes, ends words
+	marks := newMarks(r.d.delim[0], r.d.quote)
+	buf := r.buf[:min(len(r.buf), windowSize)]
+	marks.find(quotes[:], ends[:], buf)
+	var odd uint64
+	left := uint64(1) // the first byte of a record may be a quote
+	for base := 0; base < len(buf); base += blockSize {
+		w := base / blockSize
+		edges := quotes[w] | ends[w]
+		right := edges >> 1
+		if w+1 < len(quotes) && base+blockSize < len(buf) {
+			right |= (quotes[w+1] | ends[w+1]) << (blockSize - 1)
+		}
+		in, after := inside(quotes[w], odd)
+		wrong := quotes[w]&in&^(edges<<1|left) | quotes[w]&^in&^right
+		if base+blockSize > r.piece {
+			outer := ends[w] &^ in
+			if base < r.piece {
+				outer &= ^uint64(0) << (r.piece - base)
+			}
+			for ; outer != 0; outer &= outer - 1 {
+				at := bits.TrailingZeros64(outer)
+				if c := buf[base+at]; c != '\n' && c != '\r' {
+					continue
+				}
+				if wrong&(1<<at-1) != 0 {
+					return 0
+				}
+				return endOfLine(r.buf, base+at, r.end != nil)
+			}
+		}
+		if wrong != 0 {
+			return 0
+		}
+		odd, left = after, edges>>(blockSize-1)
+	}
+	return 0
 }
 
 // boundaryByRecord is boundary for dialects in which a quote alone does not tell where it stands.

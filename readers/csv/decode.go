@@ -148,8 +148,11 @@ func (d *decoder) plain() {
 	}
 }
 
-// windowSize is how many bytes the fast decoder has marks for at once: those of a usual chunk.
+// windowSize is how many bytes there are marks for at once: those of a usual chunk.
 const windowSize = 40 << 10
+
+// words are the marks of a window.
+type words [windowSize / blockSize]uint64
 
 // fast decodes dialects with a delimiter of one byte. It looks at 64 bytes at a time for those that mean something, so
 // that the processor guesses wrong once in a block and not once in a cell.
@@ -157,100 +160,79 @@ func (d *decoder) fast() {
 	data, s := d.data, d.s
 	delim, quote := d.reader.d.delim[0], d.reader.d.quote
 	marks := newMarks(delim, quote)
-	var words [windowSize / blockSize]uint64
+	var quotes, ends words
 	n := len(data)
 	vals := d.vals
-	start, pos := 0, 0      // where the cell begins, and before which place all is done
-	row, quoted := 0, false // where the row begins, and whether it has quoted cells
-	done := false           // the last cell is already in vals
-	for from := 0; from < n && !done; from += windowSize {
+	start := 0     // where the cell begins
+	skip := -1     // a mark that says nothing: the second half of something
+	open := -1     // the quote that began a cell that is not closed yet
+	whole := false // the cell is in vals already: it was quoted, and nothing but its end follows
+	escaped := false
+	var inner int64 // line ends inside the row's quotes
+	for from := 0; from < n; from += windowSize {
 		to := min(from+windowSize, n)
-		if pos >= to {
-			continue
-		}
-		marks.find(words[:], data[from:to])
-	blocks:
-		for base := max(from, pos&^(blockSize-1)); base < to; base += blockSize {
-			m := words[(base-from)/blockSize]
-			if pos > base {
-				m &= ^uint64(0) << (pos - base) // what stands inside quotes says nothing
-			}
+		marks.find(quotes[:], ends[:], data[from:to])
+		for base := from; base < to; base += blockSize {
+			m := quotes[(base-from)/blockSize] | ends[(base-from)/blockSize]
 			for m != 0 {
 				i := base + bits.TrailingZeros64(m)
 				m &= m - 1
 				c := data[i]
-				if c == delim {
+				if c == delim && open < 0 && !whole {
 					vals = append(vals, record.TextOf(s[start:i]))
 					start = i + 1
 					continue
 				}
-				if c == '\n' || c == '\r' {
-					if start < i || len(vals) > d.first {
+				switch {
+				case i == skip:
+				case open >= 0 && c != quote:
+					if c == '\n' || c == '\r' && (i+1 == n || data[i+1] != '\n') {
+						inner++
+					}
+				case open >= 0 && i+1 < n && data[i+1] == quote:
+					escaped = true
+					skip = i + 1
+				case open >= 0: // the cell's closing quote
+					switch next := i + 1; {
+					case next == n || data[next] == delim || data[next] == '\n' || data[next] == '\r':
+						vals = append(vals, record.TextOf(d.reader.d.text(s[open+1:i], span{open + 1, i, escaped})))
+						whole = true
+					case d.stray < 0: // the cell goes on, unquoted
+						d.stray, d.where = len(vals)-d.first, d.line+inner
+					}
+					open, escaped = -1, false
+				case c == delim:
+					whole, start = false, i+1
+				case c == '\n' || c == '\r':
+					if !whole && (start < i || len(vals) > d.first) {
 						vals = append(vals, record.TextOf(s[start:i]))
+						whole = true
+					}
+					if whole {
 						vals = d.endRow(vals)
+						whole = false
 					}
-					if quoted {
-						d.line += text.Lines(data[row:i])
-						quoted = false
-					}
-					d.line++
-					d.rowLine = d.line
+					d.line += 1 + inner
+					d.rowLine, inner = d.line, 0
 					start = i + 1
 					if c == '\r' && start < n && data[start] == '\n' {
+						skip = start
 						start++
-						if m &= m - 1; start-1 >= base+blockSize {
-							pos = start
-						}
 					}
-					row = start
-					continue
+				case i == start:
+					open = i // any other quote outside of quotes is text
 				}
-				if i != start {
-					continue // a quote inside an unquoted cell is text
-				}
-				end, escaped := d.reader.d.closing(data, i+1)
-				if end < 0 {
-					// Next never cuts inside quotes; a chunk of another maker is read as it stands.
-					end = n
-				}
-				quoted = true
-				next := min(end+1, n)
-				if next == n || data[next] == delim || data[next] == '\n' || data[next] == '\r' {
-					// What follows ends the cell, and its row.
-					cell := span{i + 1, end, escaped}
-					vals = append(vals, record.TextOf(d.reader.d.text(s[cell.from:cell.to], cell)))
-					switch {
-					case next == n:
-						vals = d.endRow(vals)
-						done = true
-						break blocks
-					case data[next] == delim:
-						next++
-					default:
-						vals = d.endRow(vals)
-						d.line += text.Lines(data[row:next]) + 1
-						quoted = false
-						d.rowLine = d.line
-						if data[next] == '\r' && next+1 < n && data[next+1] == '\n' {
-							next++
-						}
-						next++
-						row = next
-					}
-					start = next
-				} else if d.stray < 0 { // the cell goes on, unquoted
-					d.stray, d.where = len(vals)-d.first, d.line+text.Lines(data[row:end])
-				}
-				if pos = next; pos >= base+blockSize {
-					base = pos&^(blockSize-1) - blockSize
-					continue blocks
-				}
-				m &= ^uint64(0) << (pos - base)
 			}
 		}
 	}
-	if !done && (start < n || len(vals) > d.first) {
-		vals = append(vals, record.TextOf(s[start:]))
-		d.endRow(vals)
+	// Next never cuts inside quotes; a chunk of another maker is read as it stands.
+	switch {
+	case open >= 0:
+		vals = append(vals, record.TextOf(d.reader.d.text(s[open+1:n], span{open + 1, n, escaped})))
+	case !whole && (start < n || len(vals) > d.first):
+		vals = append(vals, record.TextOf(s[start:n]))
+	case !whole:
+		return
 	}
+	d.endRow(vals)
 }

@@ -110,6 +110,26 @@ func FuzzPieces(f *testing.F) {
 	})
 }
 
+// FuzzBoundary holds the quick way to a boundary against the careful one: of texts that end there, and of such that go on.
+func FuzzBoundary(f *testing.F) {
+	for _, s := range []string{"a,b\n", "\"a\",\"b\"\r\n", "\"a\n\"\"b\",c\nd\n", "a\"b\n\"c\n\"\n", "\"\"\"\"\n\"a\"b\n", "\r\r\n\n"} {
+		f.Add(s, 1, 1)
+		f.Add(s, 7, 40)
+	}
+	f.Fuzz(func(t *testing.T, in string, piece, times int) {
+		text := strings.Repeat(in, max(1, times%50))
+		for _, end := range []error{nil, io.EOF} {
+			for _, quote := range []byte{'"', 0} {
+				r := &Reader{d: dialect{delim: ",", quote: quote}, buf: []byte(text), piece: 1 + max(0, piece)%(len(text)+1), end: end, open: -1}
+				quick := r.quickBoundary()
+				if n, got := r.boundaryByQuote(); quick > 0 && (got != found || n != quick) {
+					t.Fatalf("from %d in %q: %d, and by care %d (%v)", r.piece, text, quick, n, got)
+				}
+			}
+		}
+	})
+}
+
 // FuzzDecoders holds the fast decoder against the plain one.
 func FuzzDecoders(f *testing.F) {
 	seeds(f)

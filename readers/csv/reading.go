@@ -213,11 +213,11 @@ func (f *finding) choose(s sample, told string) (reading, error) {
 			}
 		}
 	}
-	if best, ok := clear(uniform); ok {
+	if best, ok := standout(uniform); ok {
 		return best, nil
 	}
 	if len(uniform) == 0 {
-		if best, ok := clear(good); ok {
+		if best, ok := standout(good); ok {
 			return best, nil
 		}
 	}
@@ -248,8 +248,8 @@ func (f *finding) choose(s sample, told string) (reading, error) {
 	return reading{}, ambiguous(inHeader)
 }
 
-// clear returns the reading that stands out: the only one, or one with at least twice the columns of every other.
-func clear(rs []reading) (reading, bool) {
+// standout returns the reading that stands out: the only one, or one with at least twice the columns of every other.
+func standout(rs []reading) (reading, bool) {
 	if len(rs) == 0 {
 		return reading{}, false
 	}

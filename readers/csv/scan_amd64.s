@@ -1,19 +1,19 @@
 #include "textflag.h"
 
-// BLOCK16 sets the low 16 bits of R: which of the 16 bytes at SI+AT equal the delimiter (X8), the quote (X9), LF (X10) or
-// CR (X11).
-#define BLOCK16(AT, R) \
-	MOVOU   AT(SI), X0  \
-	MOVOA   X0, X1      \
-	MOVOA   X0, X2      \
-	MOVOA   X0, X3      \
-	PCMPEQB X8, X0      \
-	PCMPEQB X9, X1      \
-	PCMPEQB X10, X2     \
-	PCMPEQB X11, X3     \
-	POR     X1, X0      \
-	POR     X3, X2      \
-	POR     X2, X0      \
+// BLOCK16 sets the low 16 bits of Q: which of the 16 bytes at SI+AT equal the quote (X9), and of R: which equal the
+// delimiter (X8), LF (X10) or CR (X11).
+#define BLOCK16(AT, Q, R) \
+	MOVOU    AT(SI), X0 \
+	MOVOA    X0, X1     \
+	MOVOA    X0, X2     \
+	MOVOA    X0, X3     \
+	PCMPEQB  X8, X0     \
+	PCMPEQB  X9, X1     \
+	PCMPEQB  X10, X2    \
+	PCMPEQB  X11, X3    \
+	POR      X3, X2     \
+	POR      X2, X0     \
+	PMOVMSKB X1, Q      \
 	PMOVMSKB X0, R
 
 // EVERY sets all 16 bytes of X to the low byte of R.
@@ -23,14 +23,15 @@
 	PSHUFLW    $0, X, X \
 	PUNPCKLQDQ X, X
 
-// func findBlocks(words *uint64, data *byte, blocks int, delim, quote byte)
-TEXT ·findBlocks(SB), NOSPLIT, $0-26
-	MOVQ    words+0(FP), DI
-	MOVQ    data+8(FP), SI
-	MOVQ    blocks+16(FP), CX
-	MOVBLZX delim+24(FP), AX
+// func findBlocks(quotes, ends *uint64, data *byte, blocks int, delim, quote byte)
+TEXT ·findBlocks(SB), NOSPLIT, $0-34
+	MOVQ    quotes+0(FP), R9
+	MOVQ    ends+8(FP), DI
+	MOVQ    data+16(FP), SI
+	MOVQ    blocks+24(FP), CX
+	MOVBLZX delim+32(FP), AX
 	EVERY(AX, X8)
-	MOVBLZX quote+25(FP), AX
+	MOVBLZX quote+33(FP), AX
 	EVERY(AX, X9)
 	MOVL    $0x0a, AX
 	EVERY(AX, X10)
@@ -40,18 +41,26 @@ TEXT ·findBlocks(SB), NOSPLIT, $0-26
 	JLE     done
 
 loop:
-	BLOCK16(0, AX)
-	BLOCK16(16, BX)
-	BLOCK16(32, DX)
-	BLOCK16(48, R8)
+	BLOCK16(0, R8, AX)
+	BLOCK16(16, R10, BX)
+	SHLQ $16, R10
 	SHLQ $16, BX
-	SHLQ $32, DX
-	SHLQ $48, R8
+	ORQ  R10, R8
 	ORQ  BX, AX
-	ORQ  R8, DX
-	ORQ  DX, AX
+	BLOCK16(32, R10, BX)
+	SHLQ $32, R10
+	SHLQ $32, BX
+	ORQ  R10, R8
+	ORQ  BX, AX
+	BLOCK16(48, R10, BX)
+	SHLQ $48, R10
+	SHLQ $48, BX
+	ORQ  R10, R8
+	ORQ  BX, AX
+	MOVQ R8, (R9)
 	MOVQ AX, (DI)
 	ADDQ $64, SI
+	ADDQ $8, R9
 	ADDQ $8, DI
 	DECQ CX
 	JNZ  loop

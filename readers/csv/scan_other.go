@@ -2,5 +2,5 @@
 
 package csv
 
-// blocksOf writes a word for each whole block of data.
-func (k *marks) blocksOf(words []uint64, data []byte) { k.portable(words, data) }
+// blocks writes the words of each whole block of data.
+func (k *marks) blocks(quotes, ends []uint64, data []byte) { k.portable(quotes, ends, data) }

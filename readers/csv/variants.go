@@ -25,7 +25,7 @@ func (f *finding) unusual(s sample) (reading, bool) {
 			good = append(good, r)
 		}
 	}
-	return clear(good)
+	return standout(good)
 }
 
 // variant is another way to quote, to be held against the usual one.

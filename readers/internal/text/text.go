@@ -226,10 +226,15 @@ func around(b []byte, at int) []byte {
 // Lines counts the line ends in b: LF, CRLF, and CR on its own.
 func Lines(b []byte) int64 {
 	n := bytes.Count(b, []byte{'\n'})
-	if bytes.IndexByte(b, '\r') >= 0 {
-		n += bytes.Count(b, []byte{'\r'}) - bytes.Count(b, []byte("\r\n"))
+	for {
+		i := bytes.IndexByte(b, '\r')
+		if i < 0 {
+			return int64(n)
+		}
+		if b = b[i+1:]; len(b) == 0 || b[0] != '\n' {
+			n++
+		}
 	}
-	return int64(n)
 }
 
 // Transcoded reports whether the reader's text differs from the file's bytes, so that places in it are not places in
