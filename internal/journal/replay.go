@@ -129,11 +129,8 @@ func (s *state) sending(e *entry) {
 				row = &rowState{}
 				s.rows[n] = row
 			}
-			// A row that is sent again after its fate was known is in doubt again; what is known of a row that
-			// ended unsure stays true.
-			if row.fate != record.Unsure {
-				row.fate = record.Pending
-			}
+			// A row that is sent again after its fate was known is in doubt until that call's outcome is known; if it
+			// has none, what was known stays true.
 			row.open = append(row.open, e.call)
 			c.live++
 		}
@@ -239,7 +236,7 @@ func (s *state) recall(row *record.Row) pipeline.Recall {
 		}
 		return pipeline.Fresh
 	}
-	if known.fate == record.Pending || known.fate == record.Unsure {
+	if len(known.open) > 0 || known.fate == record.Pending || known.fate == record.Unsure {
 		return pipeline.Unknown
 	}
 	row.Fate, row.Action, row.ID, row.Err = known.fate, known.action, known.id, nil

@@ -89,6 +89,8 @@ func TestRecall(t *testing.T) {
 		"the rest of a call is open":     {[]step{sending(1, 2), settled(1, record.Accepted, 2)}, pipeline.Unknown, record.Pending},
 		"fate still open is no fate":     {[]step{sending(1), settled(1, record.Doubt, 1)}, pipeline.Unknown, record.Pending},
 		"sent again after its fate":      {[]step{settled(0, record.Rejected, 1), sending(1)}, pipeline.Unknown, record.Pending},
+		"accepted, then sent and undone": {[]step{sending(1), settled(1, record.Accepted, 1), sending(1), undone(2)}, pipeline.Settled, record.Accepted},
+		"accepted, sent, half undone":    {[]step{settled(0, record.Accepted, 1), sending(1), sending(1), undone(2)}, pipeline.Unknown, record.Pending},
 		"unsure, then sent and undone":   {[]step{sending(1), settled(1, record.Unsure, 1), sending(1), undone(2)}, pipeline.Unknown, record.Pending},
 		"unsure, then accepted":          {[]step{sending(1), settled(1, record.Unsure, 1), settled(0, record.Accepted, 1)}, pipeline.Settled, record.Accepted},
 		"retired":                        {[]step{sending(1), settled(1, record.Accepted, 1), checkpoint(bitmap(1), none)}, pipeline.Retired, record.Pending},
