@@ -96,6 +96,14 @@ func (e *encoder) pick(at int) (record.Value, *record.Row) {
 func (e *encoder) members(dst []byte, nodes []node) []byte {
 	for i := range nodes {
 		n := &nodes[i]
+		if n.form == plain && len(e.rows) == 1 && uint(n.cell) < uint(len(e.rows[0].Values)) {
+			if v := &e.rows[0].Values[n.cell]; v.Kind() == record.Text { // as most are
+				if !v.IsEmpty() {
+					dst = record.AppendString(n.key.Append(dst), v.Text())
+				}
+				continue
+			}
+		}
 		begin := len(dst)
 		dst = n.key.Append(dst)
 		body := len(dst)
