@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -79,7 +80,9 @@ func bench(ctx context.Context, args []string) error {
 	skip := fs.String("skip", "", "leave out the contenders whose names have one of these words, separated by commas")
 	limit := fs.Duration("w5", time.Minute, "how long W5 takes")
 	rate := fs.Int("w5rate", 3, "requests a second that the vendor of W5 allows")
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	chosen, err := choose(fs.Args())
