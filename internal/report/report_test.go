@@ -490,29 +490,3 @@ func TestUsageAddsUpOverPasses(t *testing.T) {
 		t.Errorf("files %v", s.Files)
 	}
 }
-
-func BenchmarkRetire(b *testing.B) {
-	r, err := report.NewRecorder(b.TempDir(), abHeader, newMemory(), report.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	rows := make([]record.Row, 1000)
-	n := int64(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		for i := range rows {
-			n++
-			rows[i] = record.Row{Num: n, Fate: record.Accepted, Action: "created", ID: "5f0c", Origin: rows[i].Origin}
-			if rows[i].Origin == nil {
-				rows[i].Origin = texts("Ada", "Lovelace", "ada@example.com", "+971501234567", "Dubai, UAE")
-			}
-		}
-		if err := r.Retire(&record.Batch{Header: abHeader, Origin: abHeader, Rows: rows}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
-	if err := r.Close(); err != nil {
-		b.Fatal(err)
-	}
-}
