@@ -63,7 +63,7 @@ func (l *Lines) columns() int { return len(l.keep) + len(l.own) }
 // AppendHeader appends the header line.
 func (l *Lines) AppendHeader(dst []byte) []byte {
 	for _, n := range l.names {
-		dst = append(appendCell(dst, n), ',')
+		dst = appendCell(dst, n)
 	}
 	dst = append(dst, strings.Join(l.own, ",")...)
 	return append(dst, '\n')
@@ -71,22 +71,19 @@ func (l *Lines) AppendHeader(dst []byte) []byte {
 
 // Append appends the line of a row.
 func (l *Lines) Append(dst []byte, row *record.Row) []byte {
-	for _, i := range l.keep {
-		if i < len(row.Origin) {
-			if v := &row.Origin[i]; v.Kind() == record.Text {
-				dst = appendCell(dst, v.Text())
-			} else {
-				dst = appendCell(dst, v.Cell())
-			}
-		}
-		dst = append(dst, ',')
-	}
-	dst = strconv.AppendInt(dst, row.Num, 10)
+	dst = appendCells(dst, row.Origin, l.keep)
+	dst = append(strconv.AppendInt(dst, row.Num, 10), ',')
 	if l.own[1] == colAction {
-		dst = appendCell(append(dst, ','), row.Action)
-		dst = appendCell(append(dst, ','), row.ID)
-		return append(dst, '\n')
+		dst = appendCell(appendCell(dst, row.Action), row.ID)
+	} else {
+		dst = l.appendWhy(dst, row)
 	}
+	dst[len(dst)-1] = '\n'
+	return dst
+}
+
+// appendWhy appends why a row is refused or unsure: the field and the rule of its first problem, and all that is said.
+func (l *Lines) appendWhy(dst []byte, row *record.Row) []byte {
 	problems := record.ProblemsOf(row.Err)
 	var first record.Problem
 	if len(problems) > 0 {
@@ -102,10 +99,7 @@ func (l *Lines) Append(dst []byte, row *record.Row) []byte {
 		}
 		message += "cells beyond the last column: " + extra
 	}
-	dst = appendCell(append(dst, ','), fieldOf(first))
-	dst = appendCell(append(dst, ','), first.Rule)
-	dst = appendCell(append(dst, ','), message)
-	return append(dst, '\n')
+	return appendCell(appendCell(appendCell(dst, fieldOf(first)), first.Rule), message)
 }
 
 // fieldOf names what a problem is about: the field, or the column if no field is meant.
@@ -124,71 +118,7 @@ func (l *Lines) extra(row *record.Row) string {
 	}
 	var dst []byte
 	for i := l.width; i < end; i++ {
-		if i > l.width {
-			dst = append(dst, ',')
-		}
-		dst = appendCell(dst, row.Origin[i].Cell())
+		dst = appendCells(dst, row.Origin, []int{i})
 	}
-	return string(dst)
+	return strings.TrimSuffix(string(dst), ",")
 }
-
-// appendCell appends one cell, in quotes if it would not read back otherwise. Every cell of every result file passes
-// through here.
-func appendCell(dst []byte, s string) []byte {
-	if !needsQuotes(s) {
-		return append(dst, s...)
-	}
-	dst = append(dst, '"')
-	for {
-		i := strings.IndexByte(s, '"')
-		if i < 0 {
-			break
-		}
-		dst = append(append(dst, s[:i+1]...), '"')
-		s = s[i+1:]
-	}
-	return append(append(dst, s...), '"')
-}
-
-// needsQuotes also says so for blanks at the ends, which some readers trim when they stand bare, and for a leading
-// byte order mark or '#', which some take for something else than data.
-func needsQuotes(s string) bool {
-	if s == "" {
-		return false
-	}
-	if s[0] == ' ' || s[0] == '\t' || s[0] == '#' || strings.HasPrefix(s, "\uFEFF") {
-		return true
-	}
-	if last := s[len(s)-1]; last == ' ' || last == '\t' {
-		return true
-	}
-	for len(s) >= 8 {
-		if maySpecial(s) {
-			return anySpecial(s)
-		}
-		s = s[8:]
-	}
-	return anySpecial(s)
-}
-
-func anySpecial(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if special[s[i]] {
-			return true
-		}
-	}
-	return false
-}
-
-// maySpecial reports whether there may be a special byte among the first eight: if there is none, none of the differences
-// has a byte that is zero.
-func maySpecial(s string) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	_ = s[7]
-	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-	x, y, z, v := w^','*ones, w^'"'*ones, w^'\r'*ones, w^'\n'*ones
-	return ((x-ones)&^x|(y-ones)&^y|(z-ones)&^z|(v-ones)&^v)&tops != 0
-}
-
-// special are the bytes that do not stand bare in a cell.
-var special = [256]bool{',': true, '"': true, '\r': true, '\n': true}
