@@ -38,8 +38,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // StopReason names the reason as summary.json does.
 func (e *Error) StopReason() string { return "disk" }
 
-// flushAt is how many bytes a table keeps before it writes.
-const flushAt = 1 << 16
+// flushAt is how many bytes a table keeps before it writes: more would only push other things out of the caches.
+const flushAt = 1 << 17
 
 // table is one result file, open for appending.
 type table struct {
