@@ -37,10 +37,9 @@ type attempt struct {
 	strange bool  // it left on a connection that is not ours
 	reused  bool
 	held    error // why the gate kept it back
-	planned int64
-	flying  bool // counted among the pacer's calls on their way
-	over    bool // it has ended: what is late now counts no more
-	went    time.Time
+	planned int64 // when it left, as far as the pacer knows
+	flying  bool  // counted among the pacer's calls on their way
+	over    bool  // it has ended: what is late now counts no more
 }
 
 // try makes one attempt. It returns nil, nil if that was good, a verdict if not, and an error if the call is over for
@@ -227,7 +226,7 @@ func (a *attempt) gate(closed <-chan struct{}) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.planned, a.went, a.held = planned, time.Now(), err
+	a.planned, a.held = planned, err
 	if planned != 0 {
 		a.land() // of another connection that came to nothing
 		a.flying = true
@@ -244,10 +243,16 @@ func (a *attempt) gate(closed <-chan struct{}) error {
 // left is told when the first byte went. The call may be over by then.
 func (a *attempt) left(at time.Time) {
 	a.mu.Lock()
-	planned, by := a.planned, at.Sub(a.went)
+	planned := a.planned
 	a.mu.Unlock()
-	if planned != 0 {
-		a.cl.pace.late(planned, by)
+	if planned == 0 {
+		return
+	}
+	start := a.cl.pace.late(planned, time.Duration(at.UnixNano()-planned))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.planned == planned {
+		a.planned = start
 	}
 }
 
@@ -258,6 +263,7 @@ func (a *attempt) answered(h http.Header) {
 	a.land()
 	a.mu.Unlock()
 	if start != 0 {
+		a.cl.pace.answered(start)
 		a.cl.pace.heard(h, start)
 	}
 }

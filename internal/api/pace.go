@@ -19,20 +19,30 @@ import (
 // byte leaves, the start is checked against the starts that really were, because whoever wakes late, dials, or waits
 // for a disk starts later than planned, and the punctual ones behind would then be too many in one second. Slots make
 // the throughput, the check makes the promise. Both are kept in a small file that all processes share.
+//
+// The vendor counts a call when it looks at its clock: after the call left, and before its answer is here. A start
+// therefore has a grace, by which the vendor may count it late. Its answer tells more: one that comes within the grace
+// ends it, and the start is put on record as an earlier one. One that comes later, where most do not, may tell of a
+// call that was counted late: the start is put on record as a later one, so that its grace ends with its answer, as
+// long as the grace that other starts did not need makes up for it. Where answers are slow they tell nothing, and the
+// grace alone has to do.
 const (
-	// slotStretch is how much wider than 1/rate the slots are; windowStretch is the share of it that a window keeps
-	// in any case, as a vendor sees arrivals with a little jitter. The difference is what a start may be late at no
-	// one's cost.
-	slotStretch   = 1.007
-	windowStretch = 1.005
+	// slotStretch is how much wider than 1/rate the slots are. A window is kept from the end of a start's grace, which
+	// is a share of the window, and a sliver longer, as the vendor's clock may go a little faster than ours. The window
+	// with both may be no wider than the slots that lie in it, or it costs the rate.
+	slotStretch  = 1.007
+	windowGrace  = 0.0065
+	windowSliver = 0.0005
 	// neighbours may be this much closer than their slots, so that one late start does not delay all others for good.
+	// No more than the rest does an answer take a start back: its neighbour would follow too soon.
 	neighbourShare = 0.96
 
 	maxStarts = 128                    // starts that are remembered; of a higher rate, windows shorter than a second are kept
 	maxAhead  = time.Minute            // a slot further in the future comes from a wrong clock
 	maxPause  = 15 * time.Minute       // a vendor that wants a longer rest is asked again then
 	prepare   = 100 * time.Millisecond // how early before its start a call may be given its slot
-	lateStart = time.Millisecond       // a start that leaves this much after its check is put on record anew
+	lateStart = time.Millisecond       // a start that differs so much from what is on record is put on record anew
+	maxSpare  = 50 * time.Millisecond  // slots are held that much later, and less than prepare, at no cost
 )
 
 // errHeld says that a call which was about to leave has to wait longer than a connection can be held.
@@ -45,9 +55,12 @@ type pacer struct {
 	gap   time.Duration // the least from start to start
 	count int           // count+1 starts take at least span
 	span  time.Duration
+	grace time.Duration // how long after a start the vendor may count it: a part of span
+	early time.Duration // as how much earlier a start may count, once its answer is there
 	stop  <-chan struct{}
 	wall  func() time.Time // the clock that processes share
-	unit  time.Duration    // how long a lone start stands for, where no rate is configured
+	nap   func(ctx context.Context, stop, closed <-chan struct{}, d time.Duration) error
+	unit  time.Duration // how long a lone start stands for, where no rate is configured
 
 	flying atomic.Int64 // calls that left and have no answer yet
 	slow   atomic.Bool  // the account is slowed down
@@ -55,6 +68,7 @@ type pacer struct {
 	busy   chan struct{} // holds one: whoever works on what follows
 	file   *paceFile     // nil: only this process
 	mem    paceState     // as it was left last
+	spare  time.Duration // grace that was not needed, and not spent yet
 	recent []int64       // this process's last starts, where no rate is configured
 	latest int64         // when headers were taken in last
 	seen   time.Time     // when, with the monotonic clock
@@ -72,7 +86,7 @@ type paceState struct {
 	limit  float64 // starts a second while the account is slowed down; 0: it is not
 	top    float64 // what was too fast
 	slowed int64   // when it was halved last
-	raised int64   // when it was raised or halved last
+	raised int64   // when it was raised or halved last; 0: it was halved by what may be chance
 	told   int64   // when the vendor last said "too fast" and for how long
 	starts []int64 // the last starts, oldest first
 }
@@ -80,7 +94,7 @@ type paceState struct {
 // newPacer returns the pacer of an account. Without a folder, or with one that can't be used, it knows of this
 // process only; warn is told once.
 func newPacer(dir, host, account string, rate float64, stop <-chan struct{}, warn func(error)) *pacer {
-	p := &pacer{rate: rate, stop: stop, wall: time.Now, unit: defaultDelay, warn: warn, busy: make(chan struct{}, 1), count: 1}
+	p := &pacer{rate: rate, stop: stop, wall: time.Now, nap: sleep, unit: defaultDelay, warn: warn, busy: make(chan struct{}, 1), count: 1}
 	if rate > 0 {
 		second := float64(time.Second)
 		p.count = int(math.Ceil(rate))
@@ -89,7 +103,10 @@ func newPacer(dir, host, account string, rate float64, stop <-chan struct{}, war
 		}
 		p.every = time.Duration(second / rate * slotStretch)
 		p.gap = time.Duration(second / rate * slotStretch * neighbourShare)
-		p.span = time.Duration(second / rate * float64(p.count) * windowStretch)
+		window := second / rate * float64(p.count)
+		p.grace = time.Duration(window * windowGrace)
+		p.span = time.Duration(window*(1+windowSliver)) + p.grace
+		p.early = min(p.grace, p.every-time.Duration(float64(p.every)*neighbourShare))
 		if p.count == 1 {
 			p.gap = p.span
 		}
@@ -181,17 +198,46 @@ func (p *pacer) depart(ctx context.Context, closed <-chan struct{}) (int64, erro
 	}
 }
 
-// late corrects a start that left later than depart said.
-func (p *pacer) late(planned int64, by time.Duration) {
+// late corrects a start that left later than depart said, and returns as when it is known from then on.
+func (p *pacer) late(planned int64, by time.Duration) int64 {
 	if p.every == 0 && !p.slow.Load() || by < lateStart {
+		return planned
+	}
+	p.change(func(_ int64, s *paceState) { s.move(planned, by) })
+	return planned + int64(by)
+}
+
+// answered corrects a start whose answer has just come: the vendor has counted it by now.
+func (p *pacer) answered(start int64) {
+	took := time.Duration(p.wall().UnixNano() - start)
+	by := max(took-p.grace, -p.early)
+	if p.every == 0 || took < 0 || by > maxSpare || by.Abs() < lateStart {
 		return
 	}
 	p.change(func(_ int64, s *paceState) {
-		if i := slices.Index(s.starts, planned); i >= 0 {
-			s.starts[i] += int64(by)
-			slices.Sort(s.starts)
+		if by > p.spare || s.limit > 0 || !s.move(start, by) {
+			return
 		}
+		if by < 0 {
+			// A window is held up by the one before it, by each of its starts.
+			p.spare += -by / time.Duration(p.count)
+		} else {
+			p.spare -= by
+		}
+		p.spare = min(p.spare, maxSpare, p.every/2)
 	})
+}
+
+// move puts a start on record as one that was later, or earlier, and reports whether it was found. Who put it on
+// record otherwise meanwhile knew more.
+func (s *paceState) move(start int64, by time.Duration) bool {
+	i := slices.Index(s.starts, start)
+	if i < 0 {
+		return false
+	}
+	s.starts[i] += int64(by)
+	slices.Sort(s.starts)
+	return true
 }
 
 // rest keeps everyone from starting a call for d.
@@ -336,7 +382,7 @@ func (p *pacer) sane(now int64, s paceState) paceState {
 
 // sleep waits for d. It ends early with the context's error, ErrStopped, or net.ErrClosed.
 func (p *pacer) sleep(ctx context.Context, d time.Duration, closed <-chan struct{}) error {
-	return sleep(ctx, p.stop, closed, d)
+	return p.nap(ctx, p.stop, closed, d)
 }
 
 // sleep waits for d, of which nothing may be left. It ends early with the context's error, with ErrStopped when stop

@@ -11,6 +11,9 @@ import (
 // A vendor says "too fast" in two ways. It tells when to come back (Retry-After, or a window that is used up): then
 // nothing starts before. Or it does not: then the account's pace is halved, for all processes, and comes back to
 // where it was in even steps while answers are good. Neither can make anyone faster than the configured rate.
+//
+// A configured rate is what the vendor has documented, and we keep it: a single refusal is most likely chance, as a call
+// that took longer on its way than others. Then the first step leads all the way back, unless there is another refusal.
 const (
 	slowest    = 0.1              // starts a second; no vendor that answers at all wants less
 	raiseSteps = 20               // from nothing back to where it was, if that was not too far down
@@ -18,6 +21,7 @@ const (
 	raiseEvery = 2 * time.Second  // at most one step in that time
 	forgetSlow = 10 * time.Minute // a pace that nobody used for that long says nothing any more
 	toldAgain  = 30 * time.Second // a second "too fast" so soon after a rest that the first one asked for: the pace is wrong
+	chanceOnce = time.Minute      // a refusal so soon after the pace was halved last is no chance
 	lookAgain  = time.Second      // while the pace may change, nobody takes a slot further ahead
 	sameWindow = 1500 * time.Millisecond
 	observed   = 10 * time.Second
@@ -96,8 +100,12 @@ func (p *pacer) slower(start int64, told bool) {
 		if p.rate > 0 && (s.limit == 0 || pace > p.rate) {
 			pace = p.rate
 		}
+		chance := p.rate > 0 && s.limit == 0 && !told && now-s.slowed > int64(chanceOnce)
 		s.top, s.limit = pace, max(pace/2, min(slowest, pace))
 		s.slowed, s.raised = now, now
+		if chance {
+			s.raised = 0
+		}
 	})
 }
 
@@ -107,12 +115,13 @@ func (p *pacer) faster(start int64) {
 		return
 	}
 	p.change(func(now int64, s *paceState) {
-		if s.limit == 0 || start <= s.slowed || now-s.raised < int64(raiseEvery) {
+		if s.limit == 0 || start <= s.slowed || now-max(s.slowed, s.raised) < int64(raiseEvery) {
 			return
 		}
+		chance := s.raised == 0
 		s.limit += max(s.top/raiseSteps, s.limit/raiseSteps*2, p.rate/raiseSteps/2)
 		s.raised = now
-		if full := max(s.top, p.rate); p.rate > 0 && s.limit >= full || s.limit >= wayUp*full {
+		if full := max(s.top, p.rate); chance || p.rate > 0 && s.limit >= full || s.limit >= wayUp*full {
 			s.limit, s.top = 0, 0
 		}
 		if n := len(s.starts); n > 0 {

@@ -266,6 +266,64 @@ func TestPaceSlower(t *testing.T) {
 	})
 }
 
+// TestPaceChance takes a single refusal at a configured rate for chance: the account is slow for a moment. One that is
+// refused again, or has no configured rate, comes back step by step.
+func TestPaceChance(t *testing.T) {
+	cases := []struct {
+		name        string
+		rate        float64
+		again       time.Duration // a second refusal so long after the first; 0: there is none
+		least, most time.Duration // until it is back, from the last refusal
+	}{
+		{"once", 3, 0, raiseEvery, 3 * time.Second},
+		{"at once again", 3, time.Second, 10 * time.Second, 2 * time.Minute},
+		{"again when it is back", 3, 10 * time.Second, 10 * time.Second, time.Minute},
+		{"long after", 3, 2 * time.Minute, raiseEvery, 3 * time.Second},
+		{"no rate", 0, 0, 10 * time.Second, 5 * time.Minute},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPacer(dir, "h", "a", c.rate, nil, func(err error) { t.Error(err) })
+				call := func() int64 {
+					if err := p.wait(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					at, err := p.depart(t.Context(), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(100 * time.Millisecond)
+					p.answered(at)
+					return at
+				}
+				for range 20 {
+					p.faster(call())
+				}
+				refused := time.Now()
+				p.slower(call(), false)
+				if !p.slow.Load() {
+					t.Error("not slowed down")
+				}
+				if c.again > 0 {
+					for time.Since(refused) < c.again {
+						p.faster(call())
+					}
+					refused = time.Now()
+					p.slower(call(), false)
+				}
+				for p.slow.Load() && time.Since(refused) < 10*time.Minute {
+					p.faster(call())
+				}
+				if d := time.Since(refused); d < c.least || d > c.most {
+					t.Errorf("back after %v, want %v to %v", d, c.least, c.most)
+				}
+			})
+		})
+	}
+}
+
 // TestPaceNoRate gives an account without a rate a pace when the vendor says "too fast".
 func TestPaceNoRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
