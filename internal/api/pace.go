@@ -42,7 +42,7 @@ const (
 	maxPause  = 15 * time.Minute       // a vendor that wants a longer rest is asked again then
 	prepare   = 100 * time.Millisecond // how early before its start a call may be given its slot
 	lateStart = time.Millisecond       // a start that differs so much from what is on record is put on record anew
-	maxSpare  = 50 * time.Millisecond  // slots are held that much later, and less than prepare, at no cost
+	maxSpare  = 50 * time.Millisecond  // starts fall so far behind their slots, which is less than prepare, and catch up
 )
 
 // errHeld says that a call which was about to leave has to wait longer than a connection can be held.
@@ -56,11 +56,11 @@ type pacer struct {
 	count int           // count+1 starts take at least span
 	span  time.Duration
 	grace time.Duration // how long after a start the vendor may count it: a part of span
-	early time.Duration // as how much earlier a start may count, once its answer is there
+	early time.Duration // how much earlier a start may be put on record, once its answer is there
 	stop  <-chan struct{}
-	wall  func() time.Time // the clock that processes share
-	nap   func(ctx context.Context, stop, closed <-chan struct{}, d time.Duration) error
-	unit  time.Duration // how long a lone start stands for, where no rate is configured
+	wall  func() time.Time                                                               // the clock that processes share
+	nap   func(ctx context.Context, stop, closed <-chan struct{}, d time.Duration) error // sleep, or one that lasts longer
+	unit  time.Duration                                                                  // how long a lone start stands for, where no rate is configured
 
 	flying atomic.Int64 // calls that left and have no answer yet
 	slow   atomic.Bool  // the account is slowed down
@@ -211,7 +211,7 @@ func (p *pacer) late(planned int64, by time.Duration) int64 {
 func (p *pacer) answered(start int64) {
 	took := time.Duration(p.wall().UnixNano() - start)
 	by := max(took-p.grace, -p.early)
-	if p.every == 0 || took < 0 || by > maxSpare || by.Abs() < lateStart {
+	if p.early < lateStart || took < 0 || by > maxSpare || by.Abs() < lateStart {
 		return
 	}
 	p.change(func(_ int64, s *paceState) {

@@ -21,7 +21,7 @@ const (
 	raiseEvery = 2 * time.Second  // at most one step in that time
 	forgetSlow = 10 * time.Minute // a pace that nobody used for that long says nothing any more
 	toldAgain  = 30 * time.Second // a second "too fast" so soon after a rest that the first one asked for: the pace is wrong
-	chanceOnce = time.Minute      // a refusal so soon after the pace was halved last is no chance
+	chanceOnce = 20 * time.Second // a refusal so soon after the pace was halved last is no chance: the steps take as long
 	lookAgain  = time.Second      // while the pace may change, nobody takes a slot further ahead
 	sameWindow = 1500 * time.Millisecond
 	observed   = 10 * time.Second

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -112,7 +113,7 @@ func TestPaceStamps(t *testing.T) {
 	}
 	allowed := func(rate float64) func(int, *rand.Rand) time.Duration {
 		count := math.Ceil(rate)
-		most := upTo(0, time.Duration(count/rate*float64(time.Second)*windowGrace))
+		most := upTo(0, time.Duration(6.5e-3*count/rate*float64(time.Second))) // of the window
 		return func(n int, r *rand.Rand) time.Duration {
 			if n%2 == 0 {
 				return 0
@@ -233,6 +234,30 @@ func TestPaceAnswered(t *testing.T) {
 				})
 				if d := p.spare - c.left; d.Abs() > time.Microsecond {
 					t.Errorf("%v to spare, want %v", p.spare, c.left)
+				}
+			})
+		})
+	}
+}
+
+// TestPaceCall tells the pacer of answers, and of none.
+func TestPaceCall(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		t.Run(fmt.Sprint(answered), func(t *testing.T) {
+			srv := serve(t, func(http.ResponseWriter, *http.Request) {
+				if !answered {
+					panic(http.ErrAbortHandler)
+				}
+			})
+			// A grace of a third of a second, however busy this machine is.
+			cl := testClient(t, srv.URL, func(c *Config) { c.Rate, c.Attempts = 0.02, 1 })
+			before := time.Now().UnixNano()
+			if _, err := cl.Do(t.Context(), &Request{Op: "GET", Method: "GET"}); (err == nil) != answered {
+				t.Fatal(err)
+			}
+			cl.pace.change(func(_ int64, s *paceState) {
+				if len(s.starts) != 1 || (s.starts[0] < before) != answered {
+					t.Errorf("begun at %d, on record as %v", before, s.starts)
 				}
 			})
 		})
