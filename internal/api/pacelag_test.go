@@ -151,8 +151,8 @@ func TestPaceStamps(t *testing.T) {
 					if processes > 1 {
 						dir = t.TempDir()
 					}
-					if c.rate > 10 || c.rate > 3 && processes > 1 {
-						long = 2 * time.Minute
+					if c.rate > 10 || processes > 1 {
+						long = 100 * time.Second
 					}
 					synctest.Test(t, func(t *testing.T) {
 						v := &stamped{late: c.late, answer: c.answer, slack: slack}
