@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"strings"
+	"unicode/utf8"
 )
 
 // Kind says what a Value holds.
@@ -100,8 +101,60 @@ func (v Value) Items() ([]string, bool) {
 	if v.kind != List {
 		return nil, false
 	}
+	if items, ok := plainItems(make([]string, 0, strings.Count(v.text, ",")+1), v.text); ok {
+		return items, true
+	}
+	return jsonItems(v.text)
+}
+
+// plainItems appends the elements of a list that holds nothing but texts without escapes, as most do. They share its
+// memory.
+func plainItems(to []string, list string) ([]string, bool) {
+	s := afterBlanks(list)
+	if s == "" || s[0] != '[' || !utf8.ValidString(list) {
+		return nil, false
+	}
+	if s = afterBlanks(s[1:]); s != "" && s[0] == ']' {
+		return to, afterBlanks(s[1:]) == ""
+	}
+	for {
+		if s == "" || s[0] != '"' {
+			return nil, false
+		}
+		end := 1
+		for end < len(s) && s[end] != '"' && s[end] != '\\' && s[end] >= ' ' {
+			end++
+		}
+		if end == len(s) || s[end] != '"' {
+			return nil, false
+		}
+		to = append(to, s[1:end])
+		if s = afterBlanks(s[end+1:]); s == "" {
+			return nil, false
+		}
+		switch s[0] {
+		case ']':
+			return to, afterBlanks(s[1:]) == ""
+		case ',':
+			s = afterBlanks(s[1:])
+		default:
+			return nil, false
+		}
+	}
+}
+
+// afterBlanks leaves out what JSON allows between two words.
+func afterBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t' || s[0] == '\r' || s[0] == '\n') {
+		s = s[1:]
+	}
+	return s
+}
+
+// jsonItems returns the elements of any list.
+func jsonItems(list string) ([]string, bool) {
 	var raw []json.RawMessage
-	if json.Unmarshal([]byte(v.text), &raw) != nil {
+	if json.Unmarshal([]byte(list), &raw) != nil {
 		return nil, false
 	}
 	items := make([]string, len(raw))
@@ -125,7 +178,11 @@ func (v Value) Cell() string {
 		}
 		return "FALSE"
 	case List:
-		items, ok := v.Items()
+		var room [16]string
+		items, ok := plainItems(room[:0], v.text)
+		if !ok {
+			items, ok = jsonItems(v.text)
+		}
 		if !ok {
 			return v.text
 		}

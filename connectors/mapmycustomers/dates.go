@@ -11,8 +11,15 @@ import (
 	"github.com/crmetl/crmetl/record"
 )
 
-// zones finds time zones by name and keeps them; it is safe for many goroutines.
-type zones struct{ found sync.Map }
+// zones keeps the time zones that were found, since the vendor's records name the same few again and again; it is safe for
+// many goroutines.
+type zones struct {
+	mu    sync.RWMutex
+	found map[zoneName]*time.Location
+}
+
+// zoneName is a zone as PHP names it: by kind 1 (an offset), 2 (an abbreviation) or 3 (a name).
+type zoneName struct{ kind, name string }
 
 // abbreviations are the zone names that mean one offset only, in hours and minutes as PHP reads them.
 var abbreviations = map[string]int{
@@ -21,24 +28,9 @@ var abbreviations = map[string]int{
 	"AKST": -540, "AKDT": -480, "HST": -600, "JST": 540, "AEST": 600, "AEDT": 660, "NZST": 720, "NZDT": 780,
 }
 
-func (z *zones) named(name string) (*time.Location, error) {
-	if l, ok := z.found.Load(name); ok {
-		return l.(*time.Location), nil
-	}
-	if name == "" || name == "Local" {
-		return nil, fmt.Errorf("no time zone is named %q", name)
-	}
-	l, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, err
-	}
-	z.found.Store(name, l)
-	return l, nil
-}
-
 // moment reads a point in time as the vendor writes it: an object of PHP's DateTime, RFC 3339, or null. ok is false
-// if it can't be understood; the value is then the raw text.
-func (z *zones) moment(v record.Value) (out record.Value, ok bool) {
+// if it can't be understood; the value is then the raw text. A new text belongs to b, if there is one.
+func (z *zones) moment(b *record.Batch, v record.Value) (out record.Value, ok bool) {
 	switch v.Kind() {
 	case record.Null, record.Absent:
 		return v, true
@@ -50,9 +42,9 @@ func (z *zones) moment(v record.Value) (out record.Value, ok bool) {
 		if err != nil {
 			return v, false
 		}
-		return instant(t), true
+		return instant(b, t), true
 	case record.Number:
-		return epoch(v)
+		return epoch(b, v)
 	case record.JSON:
 		var date, zone, kind string
 		p := &scanner{s: v.Text()}
@@ -74,11 +66,15 @@ func (z *zones) moment(v record.Value) (out record.Value, ok bool) {
 			return err
 		})
 		if err == nil {
-			if (zone == "Z" || zone == "UTC" || zone == "+00:00") && plainDate(date) {
-				return record.Of(record.DateTime, date[:10]+"T"+date[11:]+"Z"), true
+			whole := strings.TrimSuffix(date, ".000000") // as PHP ends a time since 7.1
+			if (zone == "Z" || zone == "UTC" || zone == "+00:00") && plainDate(whole) {
+				var room [len("2006-01-02T15:04:05Z")]byte
+				text := append(append(room[:0], whole...), 'Z')
+				text[10] = 'T'
+				return record.Of(record.DateTime, kept(b, text)), true
 			}
 			if t, err := z.php(date, kind, zone); err == nil {
-				return instant(t), true
+				return instant(b, t), true
 			}
 		}
 	}
@@ -98,16 +94,36 @@ func plainDate(s string) bool {
 	return two(0, 0, 99) && two(2, 0, 99) && two(5, 1, 12) && two(8, 1, 28) && two(11, 0, 23) && two(14, 0, 59) && two(17, 0, 59)
 }
 
-// php reads PHP's DateTime: a local time and a zone of kind 1 (an offset), 2 (an abbreviation) or 3 (a name).
+// php reads PHP's DateTime: a local time and its zone.
 func (z *zones) php(date, kind, zone string) (time.Time, error) {
-	where, err := z.zone(kind, zone)
+	where, err := z.find(zoneName{kind, zone})
 	if err != nil {
 		return time.Time{}, err
 	}
 	return time.ParseInLocation("2006-01-02 15:04:05.999999999", date, where)
 }
 
-func (z *zones) zone(kind, zone string) (*time.Location, error) {
+func (z *zones) find(n zoneName) (*time.Location, error) {
+	z.mu.RLock()
+	where, ok := z.found[n]
+	z.mu.RUnlock()
+	if ok {
+		return where, nil
+	}
+	where, err := location(n.kind, n.name)
+	if err != nil {
+		return nil, err
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.found == nil {
+		z.found = map[zoneName]*time.Location{}
+	}
+	z.found[zoneName{strings.Clone(n.kind), strings.Clone(n.name)}] = where // not the whole list with it
+	return where, nil
+}
+
+func location(kind, zone string) (*time.Location, error) {
 	switch kind {
 	case "1":
 		t, err := time.Parse("-07:00", zone)
@@ -125,13 +141,16 @@ func (z *zones) zone(kind, zone string) (*time.Location, error) {
 		}
 		return time.FixedZone("", minutes*60), nil
 	case "3":
-		return z.named(zone)
+		if zone == "" || zone == "Local" {
+			return nil, fmt.Errorf("no time zone is named %q", zone)
+		}
+		return time.LoadLocation(zone)
 	}
 	return nil, fmt.Errorf("time zone type %q is not known", kind)
 }
 
-// epoch reads whole seconds since 1970, also as text.
-func epoch(v record.Value) (record.Value, bool) {
+// epoch reads whole seconds since 1970, also as text. A new text belongs to b, if there is one.
+func epoch(b *record.Batch, v record.Value) (record.Value, bool) {
 	switch v.Kind() {
 	case record.Null, record.Absent:
 		return v, true
@@ -147,11 +166,21 @@ func epoch(v record.Value) (record.Value, bool) {
 	if err != nil || n < -62_135_596_800 || n > 250_000_000_000 {
 		return record.TextOf(v.Text()), false
 	}
-	return instant(time.Unix(n, 0)), true
+	return instant(b, time.Unix(n, 0)), true
 }
 
-func instant(t time.Time) record.Value {
-	return record.Of(record.DateTime, t.UTC().Format("2006-01-02T15:04:05.999999999Z"))
+// instant is a point in time in UTC: what the time package formats fastest, and without a text of its own.
+func instant(b *record.Batch, t time.Time) record.Value {
+	var room [len(time.RFC3339Nano)]byte
+	return record.Of(record.DateTime, kept(b, t.UTC().AppendFormat(room[:0], time.RFC3339Nano)))
+}
+
+// kept returns a text that was put together for a batch, among the others of the batch. Without one it stands alone.
+func kept(b *record.Batch, text []byte) string {
+	if b == nil {
+		return string(text)
+	}
+	return b.Text(text)
 }
 
 // seconds turns a point in time of a file into whole seconds since 1970: RFC 3339, a day, a local time (taken as

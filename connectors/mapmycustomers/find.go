@@ -14,7 +14,7 @@ import (
 
 // when reads a time stamp of the vendor.
 func (c *Conn) when(v record.Value) (time.Time, bool) {
-	out, ok := c.zones.moment(v)
+	out, ok := c.zones.moment(nil, v)
 	if !ok || out.Kind() != record.DateTime {
 		return time.Time{}, false
 	}

@@ -3,6 +3,7 @@ package mapmycustomers
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -148,8 +149,10 @@ func (c *cutter) end() {
 
 // scanner reads JSON values from s, from position i on.
 type scanner struct {
-	s string
-	i int
+	s     string
+	i     int
+	batch *record.Batch // whose the texts are that can't share the memory of s; may be nil
+	buf   []byte        // where such a text is put together
 }
 
 const maxDepth = 100
@@ -206,13 +209,13 @@ func (p *scanner) text() (string, error) {
 
 // escaped reads on in a string that began at from and has its first backslash at i.
 func (p *scanner) escaped(from, i int) (string, error) {
-	b := append(make([]byte, 0, i-from+32), p.s[from:i]...)
+	b := append(slices.Grow(p.buf[:0], i-from+32), p.s[from:i]...)
 	for i < len(p.s) {
 		c := p.s[i]
 		switch {
 		case c == '"':
-			p.i = i + 1
-			return string(b), nil
+			p.i, p.buf = i+1, b
+			return kept(p.batch, b), nil
 		case c < ' ':
 			p.i = i
 			return "", p.fail("more of a string")

@@ -265,7 +265,7 @@ func (d *decoder) decode(c *pipeline.Chunk, b *record.Batch) error {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\ufffd")
 	}
-	p := &scanner{s: s}
+	p := &scanner{s: s, batch: b}
 	var scratch []record.Value
 	if d.raw {
 		scratch = make([]record.Value, len(d.names))
@@ -324,20 +324,20 @@ func (d *decoder) record(p *scanner, cells []record.Value) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
-		cells[at] = d.convert(at, v)
+		cells[at] = d.convert(p.batch, at, v)
 		return nil
 	})
 }
 
 // convert gives a value the form of its field's type. What has another form than the document says passes as it is.
-func (d *decoder) convert(at int, v record.Value) record.Value {
+func (d *decoder) convert(b *record.Batch, at int, v record.Value) record.Value {
 	ok := true
 	out := v
 	switch d.types[at] {
 	case schema.DateTime:
-		out, ok = d.zones.moment(v)
+		out, ok = d.zones.moment(b, v)
 	case schema.Epoch:
-		out, ok = epoch(v)
+		out, ok = epoch(b, v)
 	}
 	if !ok {
 		d.warned.Do(func() {

@@ -198,7 +198,7 @@ func TestDates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, ok := z.moment(v)
+		got, ok := z.moment(nil, v)
 		if got.Text() != tt.want || ok != tt.ok {
 			t.Errorf("%s: %q, %v; want %q, %v", tt.in, got.Text(), ok, tt.want, tt.ok)
 		}
@@ -212,7 +212,7 @@ func TestDates(t *testing.T) {
 	}
 	for _, tt := range epochs {
 		v, _ := (&scanner{s: tt.in}).value()
-		if got, ok := epoch(v); got.Text() != tt.want || ok != tt.ok {
+		if got, ok := epoch(nil, v); got.Text() != tt.want || ok != tt.ok {
 			t.Errorf("%s: %q, %v; want %q, %v", tt.in, got.Text(), ok, tt.want, tt.ok)
 		}
 	}
