@@ -20,8 +20,8 @@ import (
 
 const (
 	blanks    = " \t\r\n"
-	chunkSize = 256 << 10 // bytes of a list that one chunk has, about
-	maxRecord = 32 << 20  // bytes of one record at most
+	chunkSize = 32 << 10 // bytes of a list that one chunk has: a run has a dozen under way and their rows in memory
+	maxRecord = 32 << 20 // bytes of one record at most
 )
 
 // Source starts an export. The vendor's lists come whole, in one answer: it is read as it comes and never held.
@@ -150,9 +150,13 @@ func (s *source) Next(ctx context.Context, c *pipeline.Chunk) error {
 		if len(c.Data)-to > maxRecord {
 			return fmt.Errorf("%s: record %d is larger than %d MB", s.what, s.cut.elements+1, maxRecord>>20)
 		}
-		c.Data = grow(c.Data, 64<<10)
 		scanned := len(c.Data)
-		n, err := s.in.Read(c.Data[scanned:cap(c.Data)])
+		room := chunkSize - scanned
+		if room <= 0 {
+			room = chunkSize // a record that is larger
+		}
+		c.Data = grow(c.Data, room)
+		n, err := s.in.Read(c.Data[scanned : scanned+room])
 		c.Data = c.Data[:scanned+n]
 		found, bad := s.cut.scan(c.Data[scanned:])
 		if from < 0 && found.from >= 0 {

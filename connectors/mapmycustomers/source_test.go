@@ -392,6 +392,15 @@ func FuzzText(f *testing.F) {
 		if bad == nil && strings.HasPrefix(s, `"`) && err != nil {
 			t.Fatalf("%q is refused: %v", s, err)
 		}
+		// In a batch's memory texts are the same, and one does not overwrite another.
+		b := &scanner{s: s + " " + s, batch: &record.Batch{}}
+		first, _ := b.text()
+		if b.next() == '"' {
+			_, _ = b.text()
+		}
+		if err == nil && first != got {
+			t.Fatalf("%q is %q, but %q in a batch", s, got, first)
+		}
 	})
 }
 
