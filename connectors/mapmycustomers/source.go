@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	blanks    = " \t\r\n"
-	chunkSize = 32 << 10 // bytes of a list that one chunk has: a run has a dozen under way and their rows in memory
-	maxRecord = 32 << 20 // bytes of one record at most
+	blanks     = " \t\r\n"
+	firstChunk = 256 << 10 // bytes of the first chunk: some writers look at the rows of the first batch, as for widths of columns
+	chunkSize  = 32 << 10  // bytes of all others: a run has a dozen under way, with their rows, in memory
+	maxRecord  = 32 << 20  // bytes of one record at most
 )
 
 // Source starts an export. The vendor's lists come whole, in one answer: it is read as it comes and never held.
@@ -143,7 +144,11 @@ func (s *source) Next(ctx context.Context, c *pipeline.Chunk) error {
 	if len(s.carry) > 0 {
 		from = 0 // what is carried over begins with a record
 	}
-	for !s.ended && (to == 0 || len(c.Data) < chunkSize) {
+	size := chunkSize
+	if s.cut.elements == 0 {
+		size = firstChunk
+	}
+	for !s.ended && (to == 0 || len(c.Data) < size) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -151,9 +156,9 @@ func (s *source) Next(ctx context.Context, c *pipeline.Chunk) error {
 			return fmt.Errorf("%s: record %d is larger than %d MB", s.what, s.cut.elements+1, maxRecord>>20)
 		}
 		scanned := len(c.Data)
-		room := chunkSize - scanned
+		room := size - scanned
 		if room <= 0 {
-			room = chunkSize // a record that is larger
+			room = size // a record that is larger
 		}
 		c.Data = grow(c.Data, room)
 		n, err := s.in.Read(c.Data[scanned : scanned+room])

@@ -311,6 +311,37 @@ func TestCutStream(t *testing.T) {
 	}
 }
 
+// TestSizesOfChunks looks at the sizes of chunks: a long first one, for who looks at the first rows as a whole, and short ones after
+// it, which hold every record once.
+func TestSizesOfChunks(t *testing.T) {
+	const n = 3000
+	s := of(customers, schema.Query{}, &sampleList{n: n, one: compact(t)})
+	c, b, rows, chunks := &pipeline.Chunk{}, &record.Batch{}, 0, 0
+	for {
+		err := s.Next(t.Context(), c)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if chunks++; chunks == 1 && len(c.Data) < firstChunk*9/10 || len(c.Data) > firstChunk || chunks > 1 && len(c.Data) > chunkSize {
+			t.Errorf("chunk %d has %d bytes", chunks, len(c.Data))
+		}
+		if c.Line != int64(rows+1) {
+			t.Errorf("chunk %d begins with record %d, want %d", chunks, c.Line, rows+1)
+		}
+		b.Reset()
+		if err := s.Decode(c, b); err != nil {
+			t.Fatal(err)
+		}
+		rows += len(b.Rows)
+	}
+	if rows != n || chunks < 10 {
+		t.Errorf("%d records in %d chunks, want %d", rows, chunks, n)
+	}
+}
+
 // FuzzList holds the cutter and the scanner against encoding/json: what both accept must have the same records, and
 // what encoding/json refuses must not come out as a list.
 func FuzzList(f *testing.F) {
