@@ -11,6 +11,10 @@ import (
 // its time.
 const roomy = 28 << 20
 
+// atWork is what is in use at least once a run is under way: less is found in one that has just begun, and would let the
+// heap grow too far before the next cycle.
+const atWork = 7 << 20
+
 // easeGC makes the collector wait until the heap has grown to roomy, from now to the end of the process. A heap that has
 // more in use than half of that is cleaned up by the usual rule. $GOGC, if it is set, goes before.
 func easeGC(getenv func(string) string) {
@@ -34,7 +38,7 @@ func (e *easing) wait() {
 func (e *easing) look() {
 	metrics.Read(e.live)
 	want := 100
-	if n := e.live[0].Value.Uint64(); n > 0 && n < roomy/2 {
+	if n := max(e.live[0].Value.Uint64(), atWork); n < roomy/2 {
 		want = min(int((roomy-n)*100/n), 400)
 	}
 	if d := want - e.percent; d > 10 || d < -10 {

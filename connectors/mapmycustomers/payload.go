@@ -31,7 +31,8 @@ type place struct {
 	cell  int
 	field *schema.Field
 	name  record.Key
-	text  bool // its values are texts, of which no cell asks for more
+	text  bool // its values are written as texts, but for lists
+	note  bool // an empty one would add a note to a customer that is there
 }
 
 func newLayout(object string, load schema.Load, h *record.Header) (*layout, error) {
@@ -66,7 +67,7 @@ func newLayout(object string, load schema.Load, h *record.Header) (*layout, erro
 			if f.Type != schema.File {
 				l.byName[f.Name] = len(l.fields)
 			}
-			l.fields = append(l.fields, place{cell: i, field: f, name: record.KeyOf(f.Name), text: isText(f)})
+			l.fields = append(l.fields, place{cell: i, field: f, name: record.KeyOf(f.Name), text: isText(f), note: f.Name == "notes"})
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -163,15 +164,15 @@ func (l *layout) payload(dst []byte, row *record.Row, files, update bool) (body 
 	dst = append(dst, '{')
 	for i := range l.fields {
 		p := &l.fields[i]
-		if p.text && uint(p.cell) < uint(len(row.Values)) {
-			if v := &row.Values[p.cell]; v.Kind() == record.Text {
+		if p.text && !(p.note && update) && uint(p.cell) < uint(len(row.Values)) {
+			if v := &row.Values[p.cell]; v.Kind() != record.Absent && v.Kind() != record.List {
 				sent++
 				dst = record.AppendString(p.name.Append(dst), v.Text())
 				continue
 			}
 		}
 		v := cell(row, p.cell)
-		if v.Kind() == record.Absent || p.field.Type == schema.File && (!files || v.IsEmpty()) || update && p.field.Name == "notes" && v.IsEmpty() {
+		if v.Kind() == record.Absent || p.field.Type == schema.File && (!files || v.IsEmpty()) || update && p.note && v.IsEmpty() {
 			continue
 		}
 		sent++
@@ -193,12 +194,11 @@ func (l *layout) payload(dst []byte, row *record.Row, files, update bool) (body 
 	return append(dst, '}'), sent, nil
 }
 
-// isText reports whether the values of a field are written as texts, whatever else is true of the row. Notes are not: an
-// empty one adds one.
+// isText reports whether the values of a field are written as texts, but for lists.
 func isText(f *schema.Field) bool {
 	switch f.Type {
 	case schema.Text, schema.ID, schema.Email, schema.Phone:
-		return f.Name != "notes"
+		return true
 	}
 	return false
 }

@@ -17,10 +17,14 @@ import (
 func appendValue(dst []byte, f *schema.Field, v record.Value) ([]byte, error) {
 	switch f.Type {
 	case schema.Number, schema.Integer:
+		s := v.Text()
+		if v.Kind() == record.Number && allDigits(s) && (s[0] != '0' || len(s) == 1) {
+			return append(dst, s...), nil // as most are
+		}
 		if v.IsEmpty() {
 			return append(dst, "null"...), nil
 		}
-		s := strings.TrimSpace(v.Text())
+		s = strings.TrimSpace(s)
 		p := &scanner{s: s}
 		if lit, err := p.number(); err != nil || len(lit) != len(s) {
 			return dst, fmt.Errorf("%q is no number", v.Text())
@@ -44,6 +48,15 @@ func appendValue(dst []byte, f *schema.Field, v record.Value) ([]byte, error) {
 		return record.AppendString(dst, choice(f, v.Text())), nil
 	}
 	return record.AppendString(dst, plain(v)), nil
+}
+
+func allDigits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i]-'0' > 9 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // plain is a value as text, whatever it was in the file.

@@ -76,6 +76,7 @@ type Reader struct {
 	margin int    // bytes to read beyond it
 	scan   int    // where the search for a boundary goes on
 	open   int    // the opening quote that scan is behind, -1 if scan is outside of quotes
+	marks  window // memory of quickBoundary
 }
 
 // New opens a text. It reads the beginning: errors name the file and say what to do about an unknown encoding, bytes

@@ -95,10 +95,10 @@ func (r *Reader) boundaryByQuote() (int, search) {
 // beside another quote. Then what stands between a first quote and a second, a third and a fourth is inside of quotes. It
 // returns 0 where it is not sure.
 func (r *Reader) quickBoundary() int {
-	var quotes, ends words
 	marks := newMarks(r.d.delim[0], r.d.quote)
 	buf := r.buf[:min(len(r.buf), windowSize)]
-	marks.find(quotes[:], ends[:], buf)
+	marks.find(&r.marks, buf)
+	quotes, ends := &r.marks.quotes, &r.marks.ends
 	var odd uint64
 	left := uint64(1) // the first byte of a record may be a quote
 	for base := 0; base < len(buf); base += blockSize {

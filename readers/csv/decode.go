@@ -14,7 +14,8 @@ import (
 // Decode turns a chunk into rows. All cells are parts of one copy of the chunk's text.
 func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 	b.Header, b.Origin = r.header, r.header
-	data, fault := r.valid(c)
+	var w window
+	data, marked, fault := r.valid(c, &w)
 	if len(data) == 0 {
 		return fault
 	}
@@ -36,7 +37,7 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 	}
 	d.vals = b.Room(min(room, len(data)+1))[:0]
 	if r.d.simple() {
-		d.fast()
+		d.fast(&w, marked)
 	} else {
 		d.plain()
 	}
@@ -44,8 +45,8 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 }
 
 // valid returns the records of the chunk before the first one with bytes that are not of the encoding, and the error
-// that ends reading there.
-func (r *Reader) valid(c *pipeline.Chunk) ([]byte, error) {
+// that ends reading there. marked means that their marks are in w.
+func (r *Reader) valid(c *pipeline.Chunk, w *window) (data []byte, marked bool, err error) {
 	at := -1
 	var fault error
 	if r.enc.Replaces() {
@@ -53,7 +54,15 @@ func (r *Reader) valid(c *pipeline.Chunk) ([]byte, error) {
 			fault = fmt.Errorf("line %d: bytes that are not %s; pass the --encoding that the file has", c.Line+text.Lines(c.Data[:at]), r.enc.Name)
 		}
 	} else if !r.enc.Transcoded() {
-		if !text.Valid(c.Data) {
+		good := false
+		if marked = r.d.simple() && len(c.Data) <= windowSize; marked {
+			marks := newMarks(r.d.delim[0], r.d.quote)
+			marks.find(w, c.Data)
+			good = w.valid(c.Data)
+		} else {
+			good = text.Valid(c.Data)
+		}
+		if !good {
 			at = text.Invalid(c.Data, true)
 			var after int64
 			if _, err := fmt.Sscan(c.Cursor, &after); err != nil {
@@ -63,13 +72,13 @@ func (r *Reader) valid(c *pipeline.Chunk) ([]byte, error) {
 		}
 	}
 	if at < 0 {
-		return c.Data, nil
+		return c.Data, marked, nil
 	}
 	pos := 0
 	for {
 		got := r.d.record(c.Data, pos, true, nil)
 		if got.end > at || got.end <= pos {
-			return c.Data[:pos], r.wrap(fault)
+			return c.Data[:pos], false, r.wrap(fault)
 		}
 		pos = got.end
 	}
@@ -148,91 +157,144 @@ func (d *decoder) plain() {
 	}
 }
 
-// windowSize is how many bytes there are marks for at once: those of a usual chunk.
-const windowSize = 40 << 10
-
-// words are the marks of a window.
-type words [windowSize / blockSize]uint64
-
 // fast decodes dialects with a delimiter of one byte. It looks at 64 bytes at a time for those that mean something, so
-// that the processor guesses wrong once in a block and not once in a cell.
-func (d *decoder) fast() {
-	data, s := d.data, d.s
+// that the processor guesses wrong once in a block and not once in a cell. marked means that w has the marks of the text,
+// which is no longer than a window.
+func (d *decoder) fast(w *window, marked bool) {
 	delim, quote := d.reader.d.delim[0], d.reader.d.quote
 	marks := newMarks(delim, quote)
-	var quotes, ends words
-	n := len(data)
-	vals := d.vals
-	start := 0     // where the cell begins
-	skip := -1     // a mark that says nothing: the second half of something
-	open := -1     // the quote that began a cell that is not closed yet
-	whole := false // the cell is in vals already: it was quoted, and nothing but its end follows
-	escaped := false
-	var inner int64 // line ends inside the row's quotes
+	n := len(d.data)
+	x := cutter{decoder: d, vals: d.vals, delim: delim, quote: quote, skip: -1, open: -1}
 	for from := 0; from < n; from += windowSize {
 		to := min(from+windowSize, n)
-		marks.find(quotes[:], ends[:], data[from:to])
+		if !marked {
+			marks.find(w, d.data[from:to])
+		}
 		for base := from; base < to; base += blockSize {
-			m := quotes[(base-from)/blockSize] | ends[(base-from)/blockSize]
-			for m != 0 {
-				i := base + bits.TrailingZeros64(m)
-				m &= m - 1
-				c := data[i]
-				if c == delim && open < 0 && !whole {
-					vals = append(vals, record.TextOf(s[start:i]))
-					start = i + 1
-					continue
-				}
-				switch {
-				case i == skip:
-				case open >= 0 && c != quote:
-					if c == '\n' || c == '\r' && (i+1 == n || data[i+1] != '\n') {
-						inner++
-					}
-				case open >= 0 && i+1 < n && data[i+1] == quote:
-					escaped = true
-					skip = i + 1
-				case open >= 0: // the cell's closing quote
-					switch next := i + 1; {
-					case next == n || data[next] == delim || data[next] == '\n' || data[next] == '\r':
-						vals = append(vals, record.TextOf(d.reader.d.text(s[open+1:i], span{open + 1, i, escaped})))
-						whole = true
-					case d.stray < 0: // the cell goes on, unquoted
-						d.stray, d.where = len(vals)-d.first, d.line+inner
-					}
-					open, escaped = -1, false
-				case c == delim:
-					whole, start = false, i+1
-				case c == '\n' || c == '\r':
-					if !whole && (start < i || len(vals) > d.first) {
-						vals = append(vals, record.TextOf(s[start:i]))
-						whole = true
-					}
-					if whole {
-						vals = d.endRow(vals)
-						whole = false
-					}
-					d.line += 1 + inner
-					d.rowLine, inner = d.line, 0
-					start = i + 1
-					if c == '\r' && start < n && data[start] == '\n' {
-						skip = start
-						start++
-					}
-				case i == start:
-					open = i // any other quote outside of quotes is text
-				}
+			at := (base - from) / blockSize
+			if q := w.quotes[at]; q == 0 && x.plain() {
+				x.bareBlock(base, w.ends[at])
+			} else {
+				x.block(base, q|w.ends[at])
 			}
 		}
 	}
-	// Next never cuts inside quotes; a chunk of another maker is read as it stands.
+	x.end()
+}
+
+// cutter cuts a text into cells, block by block.
+type cutter struct {
+	*decoder
+	delim, quote byte
+	vals         []record.Value
+	start        int   // where the cell begins
+	skip         int   // a mark that says nothing, as it is the second half of something; -1: none
+	open         int   // the quote that began a cell which is not closed yet, or -1
+	whole        bool  // the cell is in vals already: it was quoted, and nothing but its end follows
+	escaped      bool  // there are quotes inside the quotes
+	inner        int64 // line ends inside the row's quotes
+}
+
+// plain reports that the cutter is inside an unquoted cell.
+func (x *cutter) plain() bool { return x.open < 0 && !x.whole && x.skip < 0 }
+
+// bareBlock is block for one without quotes, where the cutter is plain.
+func (x *cutter) bareBlock(base int, m uint64) {
+	data, s, delim := x.data, x.s, x.delim
+	vals, start := x.vals, x.start
+	for m != 0 {
+		i := base + bits.TrailingZeros64(m)
+		m &= m - 1
+		if data[i] == delim {
+			vals = append(vals, record.TextOf(s[start:i]))
+			start = i + 1
+			continue
+		}
+		x.vals, x.start = vals, start
+		x.endLine(i)
+		vals, start = x.vals, x.start
+		if x.skip >= 0 {
+			x.skip = -1
+			if m &= m - 1; start > base+blockSize {
+				x.skip = start - 1 // the line end's second half is in the next block
+			}
+		}
+	}
+	x.vals, x.start = vals, start
+}
+
+// endLine ends a row at a line end outside of quotes.
+func (x *cutter) endLine(i int) {
+	if !x.whole && (x.start < i || len(x.vals) > x.first) {
+		x.vals = append(x.vals, record.TextOf(x.s[x.start:i]))
+		x.whole = true
+	}
+	if x.whole {
+		x.vals = x.endRow(x.vals)
+		x.whole = false
+	}
+	x.line += 1 + x.inner
+	x.rowLine, x.inner = x.line, 0
+	x.start, x.skip = i+1, -1
+	if x.data[i] == '\r' && i+1 < len(x.data) && x.data[i+1] == '\n' {
+		x.skip = i + 1
+		x.start++
+	}
+}
+
+// block cuts at the marks m of the block at base.
+func (x *cutter) block(base int, m uint64) {
+	data, n := x.data, len(x.data)
+	for m != 0 {
+		i := base + bits.TrailingZeros64(m)
+		m &= m - 1
+		switch c := data[i]; {
+		case i == x.skip:
+			x.skip = -1
+		case x.open >= 0 && c != x.quote:
+			if c == '\n' || c == '\r' && (i+1 == n || data[i+1] != '\n') {
+				x.inner++
+			}
+		case x.open >= 0 && i+1 < n && data[i+1] == x.quote:
+			x.escaped = true
+			x.skip = i + 1
+		case x.open >= 0:
+			x.close(i)
+		case c == x.delim:
+			if !x.whole {
+				x.vals = append(x.vals, record.TextOf(x.s[x.start:i]))
+			}
+			x.whole, x.start = false, i+1
+		case c == '\n' || c == '\r':
+			x.endLine(i)
+		case i == x.start:
+			x.open = i // any other quote outside of quotes is text
+		}
+	}
+}
+
+// close ends the quotes of a cell at i.
+func (x *cutter) close(i int) {
+	next := i + 1
+	if next == len(x.data) || x.data[next] == x.delim || x.data[next] == '\n' || x.data[next] == '\r' {
+		x.vals = append(x.vals, record.TextOf(x.reader.d.text(x.s[x.open+1:i], span{x.open + 1, i, x.escaped})))
+		x.whole = true
+	} else if x.stray < 0 { // the cell goes on, unquoted
+		x.stray, x.where = len(x.vals)-x.first, x.line+x.inner
+	}
+	x.open, x.escaped = -1, false
+}
+
+// end takes up what the text ends with. Next never cuts inside quotes; a chunk of another maker is read as it stands.
+func (x *cutter) end() {
+	n := len(x.data)
 	switch {
-	case open >= 0:
-		vals = append(vals, record.TextOf(d.reader.d.text(s[open+1:n], span{open + 1, n, escaped})))
-	case !whole && (start < n || len(vals) > d.first):
-		vals = append(vals, record.TextOf(s[start:n]))
-	case !whole:
+	case x.open >= 0:
+		x.vals = append(x.vals, record.TextOf(x.reader.d.text(x.s[x.open+1:n], span{x.open + 1, n, x.escaped})))
+	case !x.whole && (x.start < n || len(x.vals) > x.first):
+		x.vals = append(x.vals, record.TextOf(x.s[x.start:n]))
+	case !x.whole:
 		return
 	}
-	d.endRow(vals)
+	x.endRow(x.vals)
 }

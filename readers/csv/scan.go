@@ -1,6 +1,10 @@
 package csv
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
 
 // Eight bytes at a time.
 const (
@@ -27,40 +31,82 @@ func newMarks(delim, quote byte) marks {
 	return marks{delim, quote, false}
 }
 
-// find writes two words for each block of 64 bytes, the last one perhaps shorter: a bit for each byte that is a quote, and
-// one for each that ends a cell, which are delimiters and line ends. The first byte's bits are the lowest.
-func (k *marks) find(quotes, ends []uint64, data []byte) {
-	k.blocks(quotes, ends, data)
-	whole := len(data) / blockSize
+// window holds the marks of a piece of text: a word for each block of 64 bytes, the last one perhaps shorter, with a bit for
+// each byte, the first byte's lowest.
+type window struct {
+	quotes words // of quotes
+	ends   words // of what ends a cell: delimiters and line ends
+	wide   words // of bytes that are not ASCII
+}
+
+// windowSize is how many bytes a window holds: those of a usual chunk.
+const windowSize = 40 << 10
+
+type words [windowSize / blockSize]uint64
+
+// find writes the marks of data, which is no longer than a window.
+func (k *marks) find(w *window, data []byte) {
+	k.blocks(w, 0, data)
+	n := len(data) / blockSize
 	if left := len(data) % blockSize; left > 0 {
 		var last [blockSize]byte
-		copy(last[:], data[whole*blockSize:])
-		k.blocks(quotes[whole:whole+1], ends[whole:whole+1], last[:])
-		quotes[whole] &= 1<<left - 1
-		ends[whole] &= 1<<left - 1
-		whole++
+		copy(last[:], data[n*blockSize:])
+		k.blocks(w, n, last[:])
+		w.quotes[n] &= 1<<left - 1
+		w.ends[n] &= 1<<left - 1
+		n++
 	}
 	if k.bare {
-		clear(quotes[:whole])
+		clear(w.quotes[:n])
 	}
 }
 
 // portable is blocks without instructions of a certain processor.
-func (k *marks) portable(quotes, ends []uint64, data []byte) {
+func (k *marks) portable(w *window, at int, data []byte) {
 	const np, cp = '\n' * ones, '\r' * ones
 	delim, quote := uint64(k.delim)*ones, uint64(k.quote)*ones
-	for at := 0; at+blockSize <= len(data); at += blockSize {
-		b := (*[blockSize]byte)(data[at:])
-		var q, e uint64
+	for ; len(data) >= blockSize; at, data = at+1, data[blockSize:] {
+		b := (*[blockSize]byte)(data)
+		var quotes, ends, wide uint64
 		for i := 0; i < blockSize; i += 8 {
-			w := binary.LittleEndian.Uint64(b[i : i+8])
+			u := binary.LittleEndian.Uint64(b[i : i+8])
 			// A byte that equals the one that is sought is zero in one of these, and what is zero has no high bit here.
-			x, y, z, v := w^delim, w^np, w^cp, w^quote
-			q |= (^(v&lows + lows | v | lows) >> 7 * gather) >> 56 << i
-			e |= (^((x&lows+lows|x)&(y&lows+lows|y)&(z&lows+lows|z) | lows) >> 7 * gather) >> 56 << i
+			x, y, z, v := u^delim, u^np, u^cp, u^quote
+			quotes |= (^(v&lows + lows | v | lows) >> 7 * gather) >> 56 << i
+			ends |= (^((x&lows+lows|x)&(y&lows+lows|y)&(z&lows+lows|z) | lows) >> 7 * gather) >> 56 << i
+			wide |= (u &^ lows >> 7 * gather) >> 56 << i
 		}
-		quotes[at/blockSize], ends[at/blockSize] = q, e
+		w.quotes[at], w.ends[at], w.wide[at] = quotes, ends, wide
 	}
+}
+
+// valid reports whether data, whose marks they are, is UTF-8.
+func (w *window) valid(data []byte) bool {
+	good := 0 // all before it was looked at
+	for base := 0; base < len(data); base += blockSize {
+		m := w.wide[base/blockSize]
+		if good > base {
+			if good >= base+blockSize {
+				continue
+			}
+			m &= ^uint64(0) << (good - base)
+		}
+		for m != 0 {
+			i := base + bits.TrailingZeros64(m)
+			if i+1 < len(data) && data[i]-0xc2 < 0xe0-0xc2 && data[i+1]&0xc0 == 0x80 { // two bytes, as most of Europe's letters have
+				good = i + 2
+			} else if r, n := utf8.DecodeRune(data[i:]); r != utf8.RuneError || n > 1 {
+				good = i + n
+			} else {
+				return false
+			}
+			if good >= base+blockSize {
+				break
+			}
+			m &= ^uint64(0) << (good - base)
+		}
+	}
+	return true
 }
 
 // inside turns the marks of quotes into marks of what stands behind an odd number of them, the odd ones among them.

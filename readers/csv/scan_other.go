@@ -2,5 +2,5 @@
 
 package csv
 
-// blocks writes the words of each whole block of data.
-func (k *marks) blocks(quotes, ends []uint64, data []byte) { k.portable(quotes, ends, data) }
+// blocks writes the words of each whole block of data, the first of them at place at.
+func (k *marks) blocks(w *window, at int, data []byte) { k.portable(w, at, data) }

@@ -3,31 +3,34 @@ package csv
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // FuzzMarks asks for each byte by itself, of what this processor does and of what any does.
 func FuzzMarks(f *testing.F) {
 	f.Add([]byte("a,\"b\"\r\n"+strings.Repeat("x,\n\r\";-+\x2d\x0b\x8a\xac", 19)), byte(','), byte('"'))
+	f.Add([]byte(strings.Repeat("Zoë, 東京 \U0001f600", 9)+"\xe6\x9d"), byte(','), byte('"'))
 	f.Add([]byte(strings.Repeat("\x00\x01\xff\x80\x0a\x0b\x0d\x0c", 9)), byte(0x80), byte(0))
 	f.Fuzz(func(t *testing.T, data []byte, delim, quote byte) {
+		if data = data[:min(len(data), windowSize)]; len(data) == 0 {
+			return
+		}
 		k := newMarks(delim, quote)
-		size := len(data)/blockSize + 1
-		quotes, ends := make([]uint64, size), make([]uint64, size)
-		k.find(quotes, ends, data)
-		otherQuotes, otherEnds := make([]uint64, size), make([]uint64, size)
-		k.portable(otherQuotes, otherEnds, data)
+		var w, other window
+		k.find(&w, data)
+		k.portable(&other, 0, data)
 		odd, before := false, uint64(0)
 		for at, c := range data {
-			bit := func(words []uint64) bool { return words[at/blockSize]>>(at%blockSize)&1 == 1 }
-			isQuote, isEnd := quote != 0 && c == quote, c == delim || c == '\n' || c == '\r'
-			if bit(quotes) != isQuote || bit(ends) != isEnd {
-				t.Fatalf("byte %d of %q for %q and %q: %v %v, want %v %v", at, data, delim, quote, bit(quotes), bit(ends), isQuote, isEnd)
+			bit := func(words *words) bool { return words[at/blockSize]>>(at%blockSize)&1 == 1 }
+			isQuote, isEnd, isWide := quote != 0 && c == quote, c == delim || c == '\n' || c == '\r', c >= 0x80
+			if bit(&w.quotes) != isQuote || bit(&w.ends) != isEnd || bit(&w.wide) != isWide {
+				t.Fatalf("byte %d of %q for %q and %q: %v %v %v, want %v %v %v", at, data, delim, quote, bit(&w.quotes), bit(&w.ends), bit(&w.wide), isQuote, isEnd, isWide)
 			}
-			if at < len(data)/blockSize*blockSize && (quote != 0 && bit(otherQuotes) != isQuote || bit(otherEnds) != isEnd) {
-				t.Fatalf("portable: byte %d of %q for %q and %q: %v %v, want %v %v", at, data, delim, quote, bit(otherQuotes), bit(otherEnds), isQuote, isEnd)
+			if at < len(data)/blockSize*blockSize && (quote != 0 && bit(&other.quotes) != isQuote || bit(&other.ends) != isEnd || bit(&other.wide) != isWide) {
+				t.Fatalf("portable: byte %d of %q for %q and %q: %v %v %v, want %v %v %v", at, data, delim, quote, bit(&other.quotes), bit(&other.ends), bit(&other.wide), isQuote, isEnd, isWide)
 			}
 			odd = odd != isQuote
-			in, after := inside(quotes[at/blockSize], before)
+			in, after := inside(w.quotes[at/blockSize], before)
 			if got := in>>(at%blockSize)&1 == 1; got != odd {
 				t.Fatalf("byte %d of %q for %q: behind an odd number of quotes: %v, want %v", at, data, quote, got, odd)
 			}
@@ -35,24 +38,28 @@ func FuzzMarks(f *testing.F) {
 				before = after
 			}
 		}
-		if left := len(data) % blockSize; quotes[size-1]>>left != 0 || ends[size-1]>>left != 0 {
-			t.Fatalf("bits behind the end of %q: %#x %#x", data, quotes[size-1], ends[size-1])
+		last := (len(data) - 1) / blockSize
+		if left := len(data) % blockSize; left > 0 && (w.quotes[last]>>left != 0 || w.ends[last]>>left != 0) {
+			t.Fatalf("bits behind the end of %q: %#x %#x", data, w.quotes[last], w.ends[last])
+		}
+		if got, want := w.valid(data), utf8.Valid(data); got != want {
+			t.Fatalf("%q is UTF-8: %v, want %v", data, got, want)
 		}
 	})
 }
 
 func BenchmarkMarks(b *testing.B) {
-	data := benchText(1000)
-	quotes, ends := make([]uint64, len(data)/blockSize+1), make([]uint64, len(data)/blockSize+1)
+	data := benchText(100)
+	var w window
 	k := newMarks(',', '"')
 	for _, x := range []struct {
 		name string
-		find func(quotes, ends []uint64, data []byte)
-	}{{"find", k.find}, {"portable", k.portable}} {
+		find func()
+	}{{"find", func() { k.find(&w, data) }}, {"portable", func() { k.portable(&w, 0, data) }}, {"valid", func() { w.valid(data) }}} {
 		b.Run(x.name, func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
-				x.find(quotes, ends, data)
+				x.find()
 			}
 		})
 	}
