@@ -175,15 +175,18 @@ func plainDigits(s string) bool {
 	return s != "" && (s[0] != '0' || len(s) == 1)
 }
 
-// mayHaveLost reports whether a text could be a number in scientific notation, which ends with a digit and has an e.
+// mayHaveLost reports whether a text could be a number in scientific notation: signs, digits and points, an e, and a
+// digit at the end.
 func mayHaveLost(s string) bool {
 	if s[len(s)-1]-'0' > 9 {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
-		if s[i]|0x20 == 'e' {
-			return true
-		}
+	i := 0
+	for i < len(s) && (s[i] == '+' || s[i] == '-') {
+		i++
 	}
-	return false
+	for i < len(s) && (s[i]-'0' <= 9 || s[i] == '.' || s[i] == ',') {
+		i++
+	}
+	return i < len(s) && s[i]|0x20 == 'e'
 }

@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"github.com/crmetl/crmetl/record"
@@ -94,47 +95,40 @@ func plainDigits(s string) bool {
 
 // fixed reads dates whose parts stand at fixed places: digits and signs, each part with all of its digits.
 type fixed struct {
-	parts []part
 	size  int
+	at    [6]int // where year, month, day, hour, minute and second begin; -1: they are not there
+	signs []sign
 }
 
-// part is one number of a date, or signs between them.
-type part struct {
-	directive byte // Y, m, d, H, M, S; 0 for signs
-	at, size  int
-	signs     string
+// sign is a character between the parts of a date.
+type sign struct {
+	at   int
+	char byte
 }
 
 // newFixed compiles a layout in strftime's language; ok is false if it has parts of another kind, or one twice.
 func newFixed(format string) (*fixed, bool) {
-	f := &fixed{}
-	seen := map[byte]bool{}
+	f := &fixed{at: [6]int{-1, -1, -1, -1, -1, -1}}
 	for i := 0; i < len(format); i++ {
-		p := part{at: f.size, size: 1}
 		switch c := format[i]; {
 		case c == '%' && i+1 < len(format):
 			i++
-			p.directive, p.size = format[i], 2
-			switch p.directive {
-			case 'Y':
-				p.size = 4
-			case 'm', 'd', 'H', 'M', 'S':
-			default:
+			part := strings.IndexByte("YmdHMS", format[i])
+			if part < 0 || f.at[part] >= 0 {
 				return nil, false
 			}
-			if seen[p.directive] {
-				return nil, false
+			f.at[part] = f.size
+			if f.size += 2; part == 0 {
+				f.size += 2
 			}
-			seen[p.directive] = true
 		case c == '/', c == '-', c == '.', c == ':', c == ' ', c == ',', c == 'T':
-			p.signs = format[i : i+1]
+			f.signs = append(f.signs, sign{f.size, c})
+			f.size++
 		default:
 			return nil, false
 		}
-		f.parts = append(f.parts, p)
-		f.size += p.size
 	}
-	return f, seen['Y'] && seen['m'] && seen['d']
+	return f, f.at[0] >= 0 && f.at[1] >= 0 && f.at[2] >= 0
 }
 
 // read takes a date apart.
@@ -142,38 +136,34 @@ func (f *fixed) read(s string) (year, month, day, hour, minute, second int, ok b
 	if len(s) != f.size {
 		return
 	}
-	for i := range f.parts {
-		p := &f.parts[i]
-		if p.directive == 0 {
-			if s[p.at] != p.signs[0] {
-				return
-			}
-			continue
-		}
-		n := 0
-		for _, c := range []byte(s[p.at : p.at+p.size]) {
-			if c-'0' > 9 {
-				return
-			}
-			n = n*10 + int(c-'0')
-		}
-		switch p.directive {
-		case 'Y':
-			year = n
-		case 'm':
-			month = n
-		case 'd':
-			day = n
-		case 'H':
-			hour = n
-		case 'M':
-			minute = n
-		default:
-			second = n
+	for _, x := range f.signs {
+		if s[x.at] != x.char {
+			return
 		}
 	}
-	ok = year >= 1000 && month >= 1 && month <= 12 && day >= 1 && day <= daysOf(year, month) && hour < 24 && minute < 60 && second < 60
+	y := f.at[0]
+	year = two(s[y:])*100 + two(s[y+2:])
+	month, day = two(s[f.at[1]:]), two(s[f.at[2]:])
+	if at := f.at[3]; at >= 0 {
+		hour = two(s[at:])
+	}
+	if at := f.at[4]; at >= 0 {
+		minute = two(s[at:])
+	}
+	if at := f.at[5]; at >= 0 {
+		second = two(s[at:])
+	}
+	ok = year >= 1000 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour < 24 && minute < 60 && second < 60 && (day <= 28 || day <= daysOf(year, month))
 	return
+}
+
+// two is the number of two digits, or too large a one for any part of a date.
+func two(s string) int {
+	tens, ones := s[0]-'0', s[1]-'0'
+	if tens > 9 || ones > 9 {
+		return 1_000_000
+	}
+	return int(tens)*10 + int(ones)
 }
 
 func daysOf(year, month int) int {
