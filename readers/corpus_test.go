@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crmetl/crmetl/internal/beside"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 )
@@ -22,25 +23,7 @@ import (
 // corpus finds the shared files beside the repository.
 func corpus(t testing.TB) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = up
-	}
-	dir = filepath.Join(dir, "..", "shared", "corpora", "csv")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("the files are not beside the repository: ../shared/corpora/csv")
-	}
-	return dir
+	return beside.Path(t, "corpora", "csv")
 }
 
 type corpusCase struct {

@@ -2,14 +2,12 @@ package transforms
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/crmetl/crmetl/internal/beside"
 	"github.com/crmetl/crmetl/record"
 )
 
@@ -72,24 +70,7 @@ func FuzzPlainNumber(f *testing.F) {
 
 // TestPhoneTable holds phone against libphonenumber's own table of numbers.
 func TestPhoneTable(t *testing.T) {
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = up
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "..", "shared", "corpora", "phone.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("the table of numbers is not beside the repository: ../shared/corpora/phone.json")
-	}
+	data, err := os.ReadFile(beside.Path(t, "corpora", "phone.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

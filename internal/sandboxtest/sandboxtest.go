@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crmetl/crmetl/internal/beside"
 	"github.com/crmetl/crmetl/internal/sandbox"
 )
 
@@ -124,28 +125,7 @@ func Elements(t testing.TB, array string) []string {
 // stand beside the repository, in shared/vendor-docs, and where they do not, the test is skipped.
 func Document(t testing.TB, pattern string) []byte {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			t.Fatal("no go.mod above the test's folder")
-		}
-		dir = up
-	}
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "shared", "vendor-docs", pattern))
-	if err != nil || len(found) > 1 {
-		t.Fatalf("%s means %v, %v; want one file", pattern, found, err)
-	}
-	if len(found) == 0 {
-		t.Skip("the vendor's document is not beside the repository: ../shared/vendor-docs/" + pattern)
-	}
-	doc, err := os.ReadFile(found[0])
+	doc, err := os.ReadFile(beside.Path(t, "vendor-docs", pattern))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crmetl/crmetl/internal/beside"
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 )
@@ -26,24 +27,7 @@ import (
 // corpus returns the folder of workbooks from the wild that lies beside the repository.
 func corpus(t *testing.T) string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	dir = filepath.Join(filepath.Dir(dir), "shared", "corpora", "xlsx")
-	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
-		t.Skip("the workbooks are not beside the repository: ../shared/corpora/xlsx")
-	}
-	return dir
+	return filepath.Dir(beside.Path(t, "corpora", "xlsx", "manifest.json"))
 }
 
 type corpusCase struct {
