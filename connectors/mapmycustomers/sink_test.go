@@ -260,7 +260,7 @@ func TestManyWriters(t *testing.T) {
 		for i, fate := range fates(all) {
 			want[strings.Split(lines[i], "|")[0]]++
 			if !strings.HasPrefix(fate, "accepted created") {
-				t.Errorf("row %d is %s", i+1, fate)
+				t.Errorf("row %d is %s: %v", i+1, fate, all.Rows[i].Err)
 			}
 		}
 		for _, r := range f.recs {

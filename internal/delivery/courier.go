@@ -50,6 +50,7 @@ type Courier struct {
 	broken error // a row was left in doubt: no further row is sent
 	wrote  int64 // calls that the vendor took or refused: it does answer
 	failed int   // records that it fails on just now
+	noise  noise // of records that must not be made twice
 	warned map[string]bool
 
 	goneOnce sync.Once

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -211,7 +212,7 @@ func TestPoison(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := create(2, "yes")
-	if err != nil || r.Fate != record.Rejected || !strings.Contains(r.Err.Error(), "failed on this row 4 times") {
+	if err != nil || r.Fate != record.Rejected || !strings.Contains(r.Err.Error(), "failed on this row 6 times") {
 		t.Errorf("the row is %s (%v), error %v; want it rejected", r.Fate, r.Err, err)
 	}
 	if r, err := create(3, ""); err != nil || r.Fate != record.Accepted {
@@ -223,6 +224,67 @@ func TestPoison(t *testing.T) {
 	m = NewMaker(k, &Clock{}, "thing")
 	if r, err = create(4, ""); err == nil || r.Fate != record.Pending {
 		t.Errorf("the row is %s, error %v; want it pending, and an error", r.Fate, err)
+	}
+}
+
+// TestBadLuck sends records to a vendor that loses every third call, wherever that strikes: who has all the bad luck is
+// delivered at last, and one that the vendor can't take is still told from it.
+func TestBadLuck(t *testing.T) {
+	const rows, unlucky, bad = 60, 50, 55
+	l := deliverytest.NewLedger(t)
+	var mu sync.Mutex
+	var calls, luckless int
+	k := courierTo(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch n := r.Header.Get("X-Row"); {
+		case n == strconv.Itoa(unlucky) && luckless < 8:
+			luckless++
+			drop(w)
+		case n == strconv.Itoa(bad):
+			drop(w)
+		default:
+			if calls++; calls%3 == 0 {
+				drop(w)
+			}
+		}
+	}, schema.Load{}, l)
+	m := NewMaker(k, &Clock{}, "thing")
+	for n := range int64(rows) {
+		r := row(n)
+		err := m.Create(t.Context(), Creation{
+			Row: r, Print: uint64(n),
+			Send: func() (Result, error) {
+				p := post()
+				p.Header = http.Header{"X-Row": {strconv.FormatInt(n, 10)}}
+				return m.Call(t.Context(), p, r)
+			},
+			ID:   func(Result) string { return "" },
+			Look: func(int, *Look) (string, error) { return "a search", nil },
+		})
+		if want := map[bool]record.Fate{true: record.Rejected, false: record.Accepted}[n == bad]; err != nil || r.Fate != want {
+			t.Errorf("row %d is %s (%v), error %v; want it %s", n, r.Fate, r.Err, err, want)
+		}
+	}
+}
+
+func TestEnough(t *testing.T) {
+	for _, tt := range []struct {
+		noise noise
+		want  int
+	}{
+		{noise{}, 6}, // what is not known is taken for one in twenty
+		{noise{1, 0}, 6},
+		{noise{100, 0}, 4},
+		{noise{1e6, 0}, 4},
+		{noise{1e6, 5e4}, 6},
+		{noise{1e6, 1e5}, 7},
+		{noise{1e6, 2e5}, 11},
+		{noise{1e6, 9e5}, maxSends},
+	} {
+		if got := tt.noise.enough(); got != tt.want {
+			t.Errorf("%d of %d calls lost: %d sends are enough, want %d", tt.noise.failed, tt.noise.sends, got, tt.want)
+		}
 	}
 }
 

@@ -3,15 +3,35 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
 )
 
-// maxSends is how often a record is sent when each time its outcome is unknown and a lookup says that it was not
-// applied.
-const maxSends = 4
+// How often a record is sent when each time its outcome is unknown and a lookup says that it was not applied: the more
+// often, the more of the others' calls fail as well. A row must not be refused for its bad luck.
+const (
+	minSends = 4
+	maxSends = 12
+	badLuck  = 1e-7 // the likelihood at which so many failures on end are no longer the network's
+)
+
+// noise is how often a call comes to nothing that is no fault of its record: those of records that were delivered in
+// the end.
+type noise struct{ sends, failed int64 }
+
+// enough is how many failures on end say that a record is in trouble. Before much is known, one call in twenty is taken
+// for lost.
+func (n noise) enough() int {
+	share := float64(n.failed+1) / float64(n.sends+20)
+	sends, luck := minSends, math.Pow(share, minSends)
+	for ; luck > badLuck && sends < maxSends; sends++ {
+		luck *= share
+	}
+	return sends
+}
 
 // trial is the way of one record whose sending fails time and again.
 type trial struct {
@@ -31,6 +51,21 @@ func (t *trial) send() {
 }
 
 func (t *trial) fail() { t.count(true, 1) }
+
+// delivered ends the trial of a record whose last call did its work.
+func (t *trial) delivered() {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	t.k.noise.sends += int64(t.sends)
+	t.k.noise.failed += int64(t.sends - 1)
+}
+
+// over reports whether the record has failed often enough.
+func (t *trial) over() bool {
+	t.k.mu.Lock()
+	defer t.k.mu.Unlock()
+	return t.sends >= t.k.noise.enough()
+}
 
 // end takes the record off those that fail, unless it was given up: it fails still.
 func (t *trial) end() {
@@ -60,7 +95,7 @@ func (t *trial) poison() bool {
 
 // poison rejects a record on which the vendor failed with every attempt, though it is known not to be there.
 func (k *Courier) poison(res Result, sends int, rows ...*record.Row) error {
-	Refuse(rows, record.Problem{Rule: "vendor", Message: fmt.Sprintf("the vendor failed on this row %d times and not on others; it was looked up and is not there; the last failure: %s", sends, res.Err.Error())})
+	Refuse(rows, record.Problem{Rule: "vendor", Message: fmt.Sprintf("the vendor failed on this row %d times, and on others far less often; it was looked up and is not there; the last failure: %s", sends, res.Err.Error())})
 	return k.Settle(res, fmt.Sprintf("given up after %d attempts", sends), rows...)
 }
 
@@ -84,7 +119,7 @@ type Once struct {
 func (k *Courier) Make(ctx context.Context, o Once) error {
 	try := &trial{k: k}
 	defer try.end()
-	for sends := 1; ; sends++ {
+	for {
 		try.send()
 		res, err := o.Send()
 		if err != nil {
@@ -92,8 +127,10 @@ func (k *Courier) Make(ctx context.Context, o Once) error {
 		}
 		switch {
 		case res.Verdict == Refused:
+			try.delivered()
 			return k.Reject(res, o.Rows...)
 		case res.Verdict == Taken:
+			try.delivered()
 			o.Taken(res)
 			return k.Settle(res, res.Note()+" "+o.Mark, o.Rows...)
 		case k.Load.Unsure == schema.Hold:
@@ -108,20 +145,21 @@ func (k *Courier) Make(ctx context.Context, o Once) error {
 				return err
 			}
 			if done {
+				try.delivered()
 				return nil
 			}
 		}
-		if sends == maxSends {
+		if try.over() {
 			switch {
 			case k.Load.Unsure == schema.Resend:
 				k.Halt(res.Err)
 			case try.poison():
-				return k.poison(res, sends, o.Rows...)
+				return k.poison(res, try.sends, o.Rows...)
 			}
 			return res.Err
 		}
 		try.fail()
-		if err := k.Sleep(ctx, time.Second<<min(sends-1, 4)); err != nil {
+		if err := k.Sleep(ctx, time.Second<<min(try.sends-1, 4)); err != nil {
 			k.Halt(err)
 			return err
 		}
