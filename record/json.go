@@ -43,15 +43,15 @@ func copyLooking(dst []byte, s string) (special, wide bool) {
 	case n >= 8:
 		dst = dst[:n]
 		for i := 0; i < n-8; i += 8 {
-			w := word(s[i : i+8])
+			w := Word(s[i : i+8])
 			binary.LittleEndian.PutUint64(dst[i:i+8], w)
 			bad, high = look(w, bad, high)
 		}
-		w := word(s[n-8:])
+		w := Word(s[n-8:])
 		binary.LittleEndian.PutUint64(dst[n-8:], w)
 		bad, high = look(w, bad, high)
 	case n >= 4:
-		v, w := half(s[:4]), half(s[n-4:])
+		v, w := Half(s[:4]), Half(s[n-4:])
 		binary.LittleEndian.PutUint32(dst[:4], uint32(v))
 		binary.LittleEndian.PutUint32(dst[n-4:], uint32(w))
 		bad, high = look(v|w<<32, bad, high)
@@ -63,14 +63,14 @@ func copyLooking(dst []byte, s string) (special, wide bool) {
 	return bad != 0, high != 0
 }
 
-// word is the first eight bytes of s in one number, which is one load.
-func word(s string) uint64 {
+// Word is the first eight bytes of s in one number, the first of them lowest: one load, for who looks at many bytes at once.
+func Word(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// half is the same of four bytes.
-func half(s string) uint64 {
+// Half is the same of four bytes.
+func Half(s string) uint64 {
 	_ = s[3]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }

@@ -272,17 +272,12 @@ func (l *loading) run(ctx context.Context) error {
 	}
 	now := l.spec
 	now.Account = l.session.account(l.conn)
-	if l.resume {
-		// A file that changed is told before anything else is said of it.
-		if now.Source, err = journal.SourceOf(l.src.path); err != nil {
-			return usage(err)
-		}
+	var sum errgroup.Group
+	if l.resume { // its file has been held against the run already
 		if err := l.spec.Check(now); err != nil {
 			return usage(err)
 		}
-	}
-	var sum errgroup.Group
-	if !l.resume {
+	} else {
 		sum.Go(func() (err error) {
 			now.Source, err = journal.SourceOf(l.src.path)
 			return usage(err)

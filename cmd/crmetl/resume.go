@@ -140,6 +140,7 @@ func (a *app) resumeRun(ctx context.Context, dir, unsure string) error {
 	if err := spec.Check(now); err != nil {
 		return usage(err)
 	}
+	spec.Source = now.Source // the same content, perhaps written anew
 	r, err := src.open()
 	if err != nil {
 		return err

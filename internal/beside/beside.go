@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// Path returns the path of a file or folder below shared; its last part may be a pattern of filepath.Match, of which
-// there must be one. Where it is not there, the test is skipped and says what is missing.
-func Path(t testing.TB, parts ...string) string {
+// Root returns the repository's folder.
+func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -19,7 +18,7 @@ func Path(t testing.TB, parts ...string) string {
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
+			return dir
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
@@ -27,7 +26,13 @@ func Path(t testing.TB, parts ...string) string {
 		}
 		dir = up
 	}
-	found, err := filepath.Glob(filepath.Join(append([]string{filepath.Dir(dir), "shared"}, parts...)...))
+}
+
+// Path returns the path of a file or folder below shared; its last part may be a pattern of filepath.Match, of which
+// there must be one. Where it is not there, the test is skipped and says what is missing.
+func Path(t testing.TB, parts ...string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(append([]string{filepath.Dir(Root(t)), "shared"}, parts...)...))
 	if err != nil || len(found) > 1 {
 		t.Fatalf("%s means %v, %v; want one file", strings.Join(parts, "/"), found, err)
 	}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/crmetl/crmetl/internal/beside"
 )
 
 const module = "github.com/crmetl/crmetl/"
@@ -90,22 +92,9 @@ func TestHouse(t *testing.T) {
 // project parses every Go file below go.mod.
 func project(t *testing.T) []*source {
 	t.Helper()
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		up := filepath.Dir(root)
-		if up == root {
-			t.Fatal("no go.mod above the test's folder")
-		}
-		root = up
-	}
+	root := beside.Root(t)
 	var sources []*source
-	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

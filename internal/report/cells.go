@@ -38,18 +38,18 @@ func appendCells(dst []byte, cells []record.Value, keep []int) []byte {
 		var bare uint64
 		switch {
 		case n >= 8:
-			v, w := word(s), word(s[n-8:])
+			v, w := record.Word(s), record.Word(s[n-8:])
 			put(dst, at, v)
 			put(dst, at+n-8, w)
 			bare = standsBare(v) & standsBare(w)
 			for i := 8; i < n-8; i += 8 {
-				w := word(s[i : i+8])
+				w := record.Word(s[i : i+8])
 				put(dst, at+i, w)
 				bare &= standsBare(w)
 			}
 			dst[at+n] = ','
 		case n >= 4:
-			w := half(s) | half(s[n-4:])<<(8*n-32)
+			w := record.Half(s) | record.Half(s[n-4:])<<(8*n-32)
 			put(dst, at, w|','<<(8*n))
 			bare = standsBare(w | tops<<(8*n))
 		case n > 0:
@@ -118,18 +118,6 @@ const (
 func standsBare(w uint64) uint64 {
 	c := w &^ tops
 	return (c+0x60*ones)&((c^'"'*ones)+0x7f*ones)&((c^','*ones)+0x7f*ones) | w
-}
-
-// word is the first eight bytes of s in one number, which is one load.
-func word(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-}
-
-// half is the same of four bytes.
-func half(s string) uint64 {
-	_ = s[3]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 // put stores a word, which is one store.
