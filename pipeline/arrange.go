@@ -9,37 +9,56 @@ import (
 	"github.com/crmetl/crmetl/record"
 )
 
-// arrange numbers the rows, recalls what is known of them, brings groups together, cuts the sink's batches and hands
-// them out.
-func (r *run) arrange(ctx context.Context, pieces <-chan *piece, loads, write chan<- *load) error {
-	a := &arranger{run: r, ctx: ctx, loads: loads, write: write, seed: maphash.MakeSeed()}
+// newArranger returns who numbers the rows, recalls what is known of them, brings groups together, cuts the sink's
+// batches and hands them out. It is used by one goroutine at a time.
+func newArranger(ctx context.Context, r *run) *arranger {
+	a := &arranger{run: r, ctx: ctx, seed: maphash.MakeSeed()}
 	if r.o.Group != nil {
 		a.groups = map[string]*group{}
 	}
-	for p := range pieces {
-		<-p.ready
-		var full bool
-		if p.batch != nil {
-			var err error
-			if full, err = a.take(p.batch); err != nil {
-				return err
-			}
-		}
-		if a.o.StopAt > 0 && a.refused >= a.o.StopAt {
-			return errors.Join(a.flush(), ErrStopped)
-		}
-		if full {
-			break // what comes after the limit, be it a fault, is not looked at
-		}
-		if p.err != nil {
-			// The rows before the fault are good and go on their way; the fault ends the run.
-			return errors.Join(a.flush(), p.err)
-		}
-		if r.stopped() || ctx.Err() != nil {
-			return ErrStopped
+	return a
+}
+
+// accept arranges the next piece, unless it is all over.
+func (a *arranger) accept(p *piece) {
+	if a.over {
+		return
+	}
+	err := a.piece(p)
+	if err != nil || a.full {
+		a.over, a.err = true, err
+		a.run.stop()
+	}
+}
+
+func (a *arranger) piece(p *piece) error {
+	var full bool
+	if p.batch != nil {
+		var err error
+		if full, err = a.take(p.batch); err != nil {
+			return err
 		}
 	}
-	if (r.stopped() || ctx.Err() != nil) && !a.full {
+	switch {
+	case a.o.StopAt > 0 && a.refused >= a.o.StopAt:
+		return errors.Join(a.flush(), ErrStopped)
+	case full: // what comes after the limit, be it a fault, is not looked at
+		return a.end()
+	case p.err != nil:
+		// The rows before the fault are good and go on their way; the fault ends the run.
+		return errors.Join(a.flush(), p.err)
+	case a.stopped() || a.ctx.Err() != nil:
+		return ErrStopped
+	}
+	return nil
+}
+
+// finish passes on what is left when no more pieces come, and returns why they ended.
+func (a *arranger) finish() error {
+	switch {
+	case a.over:
+		return a.err
+	case a.stopped() || a.ctx.Err() != nil:
 		return ErrStopped
 	}
 	return a.end()
@@ -61,6 +80,8 @@ type arranger struct {
 	waiting      int
 	held         holders
 	seed         maphash.Seed
+	over         bool  // nothing more is arranged
+	err          error // why, if not for the limit
 }
 
 type group struct {
@@ -267,7 +288,7 @@ func (a *arranger) end() error {
 
 // send hands a batch to the sink, after every earlier one that shares a key with it.
 func (a *arranger) send(b *record.Batch, from []*share) error {
-	l := &load{batch: b, from: from, ready: make(chan struct{})}
+	l := &load{batch: b, from: from}
 	work := false
 	for i := range b.Rows {
 		if !b.Rows[i].Fate.Open() {
@@ -286,6 +307,14 @@ func (a *arranger) send(b *record.Batch, from []*share) error {
 	if work && (a.stopped() || a.ctx.Err() != nil) {
 		return ErrStopped
 	}
+	if a.write == nil {
+		if work {
+			a.deliver(a.ctx, l)
+		}
+		a.retire(l)
+		return nil
+	}
+	l.ready = make(chan struct{})
 	a.loads <- l
 	if !work {
 		close(l.ready)

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/crmetl/crmetl/record"
 )
@@ -74,8 +71,10 @@ func Run(ctx context.Context, src Source, steps []Step, sink Sink, o Options) (c
 	return r.counts, err
 }
 
-// run is one Run on its way. Data flows read → decode (Workers) → arrange → write (Writers) → retire; the channels
-// between them are short, which bounds the memory, and the two ordered ones keep file order.
+// run is one Run on its way. A worker reads chunks ahead when few are left, decodes one, and brings it to the arranger: in
+// the file's order, for the others as well if theirs wait behind it. What is arranged goes to the writers, and from them
+// in order again to retire; a single writer is the worker itself. So no goroutine waits for another while there is work
+// that it could do, and what is on its way is bounded.
 type run struct {
 	src    Source
 	steps  []Step
@@ -83,19 +82,13 @@ type run struct {
 	o      Options
 	counts Counts
 
-	early    bool          // rows were left in the source
 	halt     chan struct{} // closed when no new row may enter: an error, or the end of the limit
 	haltOnce sync.Once
 	chunks   pool[Chunk]
 	batches  pool[record.Batch]
-}
+	line     line
 
-// piece is a chunk on its way to becoming a batch.
-type piece struct {
-	chunk *Chunk
-	batch *record.Batch
-	err   error
-	ready chan struct{}
+	first, untold error // see retire
 }
 
 // load is a batch on its way through the sink.
@@ -121,76 +114,53 @@ func (r *run) stopped() bool {
 }
 
 func (r *run) flow(ctx context.Context) error {
-	pieces, decode := make(chan *piece, 2*r.o.Workers), make(chan *piece)
+	a := newArranger(ctx, r)
+	r.line.open(r.o.Workers)
 	loads, write := make(chan *load, max(r.o.Writers, 2)), make(chan *load)
-	var g errgroup.Group // no shared context: an error lets calls in flight finish
-	g.Go(func() error {
-		defer close(pieces)
-		defer close(decode)
-		return r.read(ctx, pieces, decode)
-	})
-	for range r.o.Workers {
-		g.Go(func() error {
-			for p := range decode {
-				p.err = r.decode(p)
-				close(p.ready)
-			}
-			return nil
-		})
-	}
-	g.Go(func() error {
-		defer close(loads)
-		defer close(write)
-		err := r.arrange(ctx, pieces, loads, write)
-		r.stop()
-		for range pieces { //nolint:revive // what was read but not used is dropped
-		}
-		if errors.Is(err, ErrStopped) {
-			r.early = true // what made it stop is told by whoever knows
-			return nil
-		}
-		return err
-	})
-	for range r.o.Writers {
-		g.Go(func() error {
-			for l := range write {
-				if l.err = r.sink.Write(ctx, l.batch); l.err != nil {
-					r.stop()
+	var workers, writers sync.WaitGroup
+	if r.o.Writers > 1 {
+		a.loads, a.write = loads, write
+		for range r.o.Writers {
+			writers.Go(func() {
+				for l := range write {
+					r.deliver(ctx, l)
+					close(l.ready)
 				}
-				close(l.ready)
+			})
+		}
+		writers.Go(func() {
+			for l := range loads {
+				<-l.ready
+				r.retire(l)
 			}
-			return nil
 		})
 	}
-	g.Go(func() error { return r.retire(loads) })
-	if err := g.Wait(); err != nil || !r.early {
-		return err
+	for range r.o.Workers {
+		workers.Go(func() {
+			for p := r.next(ctx); p != nil; p = r.next(ctx) {
+				if p.err == nil {
+					p.err = r.decode(p)
+				}
+				r.pass(a, p)
+			}
+		})
 	}
-	return ErrStopped
+	workers.Wait()
+	err := a.finish()
+	close(loads)
+	close(write)
+	writers.Wait()
+	if r.first == nil {
+		r.first = err
+	}
+	return r.first
 }
 
-// read cuts the source into pieces. A source error travels as a piece of its own, so that it is met in file order,
-// after the rows before it.
-func (r *run) read(ctx context.Context, pieces, decode chan<- *piece) error {
-	for !r.stopped() && ctx.Err() == nil {
-		c := r.chunks.get()
-		err := r.src.Next(ctx, c)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		p := &piece{chunk: c, err: err, ready: make(chan struct{})}
-		select {
-		case pieces <- p:
-		case <-r.halt:
-			return nil
-		}
-		if err != nil {
-			close(p.ready)
-			return nil
-		}
-		decode <- p
+// deliver writes a load to the sink.
+func (r *run) deliver(ctx context.Context, l *load) {
+	if l.err = r.sink.Write(ctx, l.batch); l.err != nil {
+		r.stop()
 	}
-	return nil
 }
 
 func (r *run) decode(p *piece) error {
@@ -213,37 +183,32 @@ func (r *run) decode(p *piece) error {
 	return broken
 }
 
-// retire counts and reports the batches in file order. After an error it goes on counting, so that rows which were
-// written are accounted for.
-func (r *run) retire(loads <-chan *load) error {
-	var first, untold error
-	for l := range loads {
-		<-l.ready
-		if l.err != nil && first == nil {
-			first = l.err
-		}
-		for i := range l.batch.Rows {
-			row := &l.batch.Rows[i]
-			r.counts.Add(row.Fate)
-			if row.Fate.Open() && l.err == nil && first == nil {
-				first = fmt.Errorf("row %d was given to the sink and came back without a fate", row.Num)
-				r.stop()
-			}
-		}
-		if r.o.Retire != nil && untold == nil { // a later row is never reported before an earlier one
-			if untold = r.o.Retire(l.batch); untold != nil {
-				if first == nil {
-					first = untold
-				}
-				r.stop()
-			}
-		}
-		if first == nil {
-			for _, s := range l.from {
-				r.drop(s)
-			}
-			r.recycle(l.batch)
+// retire counts and reports a batch; it comes in file order. After an error it goes on counting, so that rows which
+// were written are accounted for.
+func (r *run) retire(l *load) {
+	if l.err != nil && r.first == nil {
+		r.first = l.err
+	}
+	for i := range l.batch.Rows {
+		row := &l.batch.Rows[i]
+		r.counts.Add(row.Fate)
+		if row.Fate.Open() && l.err == nil && r.first == nil {
+			r.first = fmt.Errorf("row %d was given to the sink and came back without a fate", row.Num)
+			r.stop()
 		}
 	}
-	return first
+	if r.o.Retire != nil && r.untold == nil { // a later row is never reported before an earlier one
+		if r.untold = r.o.Retire(l.batch); r.untold != nil {
+			if r.first == nil {
+				r.first = r.untold
+			}
+			r.stop()
+		}
+	}
+	if r.first == nil {
+		for _, s := range l.from {
+			r.drop(s)
+		}
+		r.recycle(l.batch)
+	}
 }

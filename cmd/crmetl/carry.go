@@ -152,7 +152,7 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 	if l.flags.canary > 0 && !l.resume {
 		sink = newCanary(sink, l.flags.canary, l.askCanary)
 	}
-	_, err = pipeline.Run(ctx, &sourceGuard{r}, l.recipe.steps, sink, o)
+	_, err = pipeline.Run(ctx, newCollecting(&sourceGuard{r}), l.recipe.steps, sink, o)
 	read.Store(r.BytesRead())
 	if over != nil && (err == nil || errors.Is(err, pipeline.ErrStopped)) {
 		return over
