@@ -1,7 +1,6 @@
 package record
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,77 +10,25 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
+// jsonSpecial looks for what can't stand in a JSON string as it is.
+var jsonSpecial = WatchFor('"', '\\')
+
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD; <, > and & stay as they are, since the text
-// goes to an API and not into a page. The text is copied eight bytes at a time while it is looked at; one that can't
+// goes to an API and not into a page. The text is looked at while it is copied; one that can't
 // stand as it is, which few are, is then written once more.
 func AppendString(dst []byte, s string) []byte {
 	at, n := len(dst), len(s)
 	if cap(dst)-at < n+2 {
 		dst = slices.Grow(dst, n+2)
 	}
-	dst = dst[:at+n+2]
-	special, wide := copyLooking(dst[at+1:at+1+n], s)
-	if special || wide && !utf8.ValidString(s) {
-		dst[at] = '"'
-		return append(appendEscaped(dst[:at+1], s), '"')
-	}
-	dst[at], dst[at+n+1] = '"', '"'
-	return dst
-}
-
-const (
-	ones = 0x0101010101010101
-	tops = 0x8080808080808080
-)
-
-// copyLooking copies s to dst, which is as long, and reports whether there is a byte that a JSON string can't hold as it
-// is, and one that is not ASCII. What is left over after whole words is copied together with bytes before it.
-func copyLooking(dst []byte, s string) (special, wide bool) {
-	var bad, high uint64
-	n := len(s)
-	switch {
-	case n >= 8:
-		dst = dst[:n]
-		for i := 0; i < n-8; i += 8 {
-			w := Word(s[i : i+8])
-			binary.LittleEndian.PutUint64(dst[i:i+8], w)
-			bad, high = look(w, bad, high)
+	room := dst[at : at+n+2]
+	room[0], room[n+1] = '"', '"'
+	if n > 0 {
+		if seen := jsonSpecial.copy(room[1:n+1], s); seen != 0 && (seen.found() || !utf8.ValidString(s)) {
+			return append(appendEscaped(dst[:at+1], s), '"')
 		}
-		w := Word(s[n-8:])
-		binary.LittleEndian.PutUint64(dst[n-8:], w)
-		bad, high = look(w, bad, high)
-	case n >= 4:
-		v, w := Half(s[:4]), Half(s[n-4:])
-		binary.LittleEndian.PutUint32(dst[:4], uint32(v))
-		binary.LittleEndian.PutUint32(dst[n-4:], uint32(w))
-		bad, high = look(v|w<<32, bad, high)
-	case n > 0:
-		dst[0], dst[n/2], dst[n-1] = s[0], s[n/2], s[n-1]
-		w := uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16 | ' '*(ones&^0xffffff)
-		bad, high = look(w, bad, high)
 	}
-	return bad != 0, high != 0
-}
-
-// Word is the first eight bytes of s in one number, the first of them lowest: one load, for who looks at many bytes at once.
-func Word(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-}
-
-// Half is the same of four bytes.
-func Half(s string) uint64 {
-	_ = s[3]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
-}
-
-// look adds what one word says. Bytes that are not ASCII are left out of the first question, so that no carry goes from
-// one byte to the next. Of an ASCII byte c, c+0x60 has its high bit if c is ' ' or more; (c^'"')+0x7f, if c is not
-// a quote; (c^'\\')+0x7f, if it is no backslash.
-func look(w, bad, high uint64) (uint64, uint64) {
-	c := w &^ tops
-	plain := (c + 0x60*ones) & ((c ^ '"'*ones) + 0x7f*ones) & ((c ^ '\\'*ones) + 0x7f*ones)
-	return bad | ^(plain|w)&tops, high | w&tops
+	return dst[:at+n+2]
 }
 
 // appendEscaped appends the inside of a JSON string.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 // FuzzAppendString holds what is appended against encoding/json: the same text comes back, and the slow and the quick
@@ -48,26 +47,6 @@ func TestKey(t *testing.T) {
 			}
 			if want := fmt.Sprintf("{%s:1,%s:2}", quoted, quoted); string(dst) != want {
 				t.Fatalf("room for %d: %s, want %s", room, dst, want)
-			}
-		}
-	}
-}
-
-// TestLooks asks for every byte at every place of a word and of what is left over.
-func TestLooks(t *testing.T) {
-	for n := 1; n <= 17; n++ {
-		for at := range n {
-			for c := range 256 {
-				b := []byte(strings.Repeat("a", n))
-				b[at] = byte(c)
-				copied := make([]byte, n)
-				special, wide := copyLooking(copied, string(b))
-				if string(copied) != string(b) {
-					t.Fatalf("%q was copied as %q", b, copied)
-				}
-				if want := c < ' ' || c == '"' || c == '\\'; special != want || wide != (c >= utf8.RuneSelf) {
-					t.Fatalf("byte %#x at %d of %d: special %v, wide %v", c, at, n, special, wide)
-				}
 			}
 		}
 	}
