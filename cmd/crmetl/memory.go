@@ -14,7 +14,7 @@ import (
 // roomy is how large the heap may grow before it is cleaned up, as long as little of it is in use: a run in bounded
 // memory allocates fast and keeps little, and cleaning up by the usual rule, at twice what is in use, takes it a tenth of
 // its time.
-const roomy = 34 << 20
+const roomy = 31 << 20
 
 // atWork is what is in use at least once a run is under way: less is found in one that has just begun, and would let the
 // heap grow too far before the next cycle.
@@ -82,7 +82,7 @@ func (c *collecting) Decode(k *pipeline.Chunk, b *record.Batch) error {
 		metrics.Read(c.heap[:])
 		// The collector begins by itself at seven tenths of the way from what is in use to its goal, or later.
 		live, now, goal := c.heap[0].Value.Uint64(), c.heap[1].Value.Uint64(), c.heap[2].Value.Uint64()
-		if now > live && goal > live && (now-live)*8 >= (goal-live)*5 {
+		if now > live && goal > live && (now-live)*20 >= (goal-live)*13 {
 			runtime.GC()
 		}
 	}
