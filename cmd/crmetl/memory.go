@@ -80,8 +80,13 @@ func (c *collecting) Decode(k *pipeline.Chunk, b *record.Batch) error {
 		defer c.mu.Unlock()
 		c.since.Store(0)
 		metrics.Read(c.heap[:])
-		// The collector begins by itself at seven tenths of the way from what is in use to its goal, or later.
 		live, now, goal := c.heap[0].Value.Uint64(), c.heap[1].Value.Uint64(), c.heap[2].Value.Uint64()
+		if goal > 1<<40 {
+			return err // GOGC=off
+		}
+		// A goal that was set when less was in use may be too high. The collector begins by itself at seven tenths of the
+		// way from what is in use to its goal, or later.
+		goal = min(goal, max(roomy, 2*live))
 		if now > live && goal > live && (now-live)*20 >= (goal-live)*13 {
 			runtime.GC()
 		}
