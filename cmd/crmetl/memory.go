@@ -24,7 +24,7 @@ const atWork = 7 << 20
 // more in use than half of that is cleaned up by the usual rule. $GOGC, if it is set, goes before.
 func easeGC(getenv func(string) string) {
 	if getenv("GOGC") == "" {
-		(&easing{percent: 100, live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}).wait()
+		(&easing{percent: 100, live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}).look()
 	}
 }
 
