@@ -19,7 +19,7 @@ type Chunk struct {
 
 // Source is where rows come from: a file, or a vendor's list.
 //
-// The engine calls Next from one goroutine, until it returns io.EOF or another error, and Decode from many at once.
+// The engine makes one call of Next at a time, until it returns io.EOF or another error, and many of Decode at once.
 // A source that ends before its data does must return an error other than io.EOF: a short read is never silent.
 type Source interface {
 	// Header names the columns; it is known before the first Next.

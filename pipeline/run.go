@@ -12,9 +12,10 @@ import (
 
 // Options say how a run flows. The zero value is one pass in file order with one writer.
 type Options struct {
-	// Workers is how many goroutines decode and transform; 0 means one per processor.
+	// Workers is how many goroutines read, decode and transform; 0 means one per processor.
 	Workers int
-	// Writers is how many goroutines write to the sink; 0 means one. With one, the sink sees the rows in file order.
+	// Writers is how many goroutines write to the sink; 0 means one. With one, which is any of the workers, the sink
+	// sees the rows in file order.
 	Writers int
 	// BatchSize is how many records one Write gets at most; 0 leaves the batches as the source cut them.
 	BatchSize int
@@ -32,8 +33,8 @@ type Options struct {
 	StopAt int64
 	// History knows of earlier attempts; nil if there were none.
 	History History
-	// Retire is called with every batch, in file order, from one goroutine, when its rows have met their fate. Rows
-	// of a batch whose write was broken off may have none: they are not counted. An error ends the run.
+	// Retire is called with every batch, in file order, one at a time, when its rows have met their fate. Rows of a
+	// batch whose write was broken off may have none: they are not counted. An error ends the run.
 	Retire func(*record.Batch) error
 	// Stop, when closed, ends reading; writes under way finish, and Run returns ErrStopped. Cancelling the context
 	// breaks off those too.

@@ -84,9 +84,10 @@ func (c *collecting) Decode(k *pipeline.Chunk, b *record.Batch) error {
 		if goal > 1<<40 {
 			return err // GOGC=off
 		}
-		// A goal that was set when less was in use may be too high. The collector begins by itself at seven tenths of the
-		// way from what is in use to its goal, or later.
-		goal = min(goal, max(roomy, 2*live))
+		if live < roomy/2 {
+			goal = min(goal, roomy) // it was set when less was in use
+		}
+		// The collector begins by itself at seven tenths of the way from what is in use to its goal, or later.
 		if now > live && goal > live && (now-live)*20 >= (goal-live)*13 {
 			runtime.GC()
 		}
