@@ -159,7 +159,7 @@ func (k *Courier) Make(ctx context.Context, o Once) error {
 			return res.Err
 		}
 		try.fail()
-		if err := k.Sleep(ctx, time.Second<<min(try.sends-1, 4)); err != nil {
+		if err := k.Sleep(ctx, time.Second<<min(try.sends-1, 2)); err != nil {
 			k.Halt(err)
 			return err
 		}
