@@ -11,7 +11,6 @@ import (
 
 // piece is a chunk on its way to becoming a batch.
 type piece struct {
-	number  int64 // in the source's order, from 0
 	decoded bool
 	chunk   *Chunk
 	batch   *record.Batch
@@ -84,8 +83,7 @@ func (r *run) read(ctx context.Context) {
 		l.mu.Lock()
 		l.drained = p.err != nil
 		if !errors.Is(p.err, io.EOF) {
-			p.number = l.read
-			l.pieces[p.number%int64(len(l.pieces))] = p
+			l.pieces[l.read%int64(len(l.pieces))] = p
 			l.read++
 			l.changed.Signal()
 		}
