@@ -121,7 +121,8 @@ func busy(t *testing.T, dir string, rate float64, processes, callers int, long t
 }
 
 // TestPaceFinds meets vendors whose limit nobody has told us: most of it is used, few calls are refused, and the
-// configured rate is never exceeded.
+// configured rate is never exceeded. How long callers rest after a refusal without a word is drawn: the shares of such
+// cases vary from run to run (around 5 % and 68 % in the first), and the bounds are beyond what ill luck makes of them.
 func TestPaceFinds(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -131,7 +132,7 @@ func TestPaceFinds(t *testing.T) {
 		used    float64 // at least this share of the limit
 		shared  bool    // with another process, which takes its time to simulate
 	}{
-		{"untold, no rate", 0, limiter{most: 5, window: time.Second, sliding: true}, 0.12, 0.5, true},
+		{"untold, no rate", 0, limiter{most: 5, window: time.Second, sliding: true}, 0.18, 0.3, true},
 		{"untold, too high a rate", 20, limiter{most: 5, window: time.Second, sliding: true}, 0.12, 0.5, false},
 		{"untold, a good rate", 4, limiter{most: 5, window: time.Second, sliding: true}, 0, 0.7, false},
 		{"Retry-After, no rate", 0, limiter{most: 5, window: time.Second, sliding: true, after: true}, 0.15, 0.5, false},
@@ -161,7 +162,7 @@ func TestPaceFinds(t *testing.T) {
 						most, least := c.refused, c.used
 						switch {
 						case processes > 1 && c.rate == 0: // both begin each window together
-							most, least = most+0.2, least/3
+							most, least = most+0.2, least/2
 						case processes > 1: // one does not know what the other has under way
 							most += 0.05
 						}
