@@ -14,7 +14,7 @@
 	POR     X0, X6 \
 	POR     X2, X6
 
-// func copyWatched(dst, src *byte, n int, w *Watch) uint32
+// func copyWatched(dst, src *byte, n int, w *Watch) sighting
 TEXT ·copyWatched(SB), NOSPLIT, $0-36
 	MOVQ  dst+0(FP), DI
 	MOVQ  src+8(FP), SI

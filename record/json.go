@@ -14,8 +14,8 @@ const hexDigits = "0123456789abcdef"
 var jsonSpecial = WatchFor('"', '\\')
 
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD; <, > and & stay as they are, since the text
-// goes to an API and not into a page. The text is looked at while it is copied; one that can't
-// stand as it is, which few are, is then written once more.
+// goes to an API and not into a page. The text is looked at while it is copied; one that can't stand as it is, which few
+// are, is then written once more.
 func AppendString(dst []byte, s string) []byte {
 	at, n := len(dst), len(s)
 	if cap(dst)-at < n+2 {
@@ -139,22 +139,6 @@ func (k *Key) Append(dst []byte) []byte {
 	return dst
 }
 
-// AppendText appends the key and a text as its value.
-func (k *Key) AppendText(dst []byte, s string) []byte {
-	at, n := len(dst), len(s)
-	if n == 0 || len(k.long) > len(k.short) || cap(dst)-at < len(k.short)+n+2 || at == 0 || dst[at-1] == '{' {
-		return AppendString(k.Append(dst), s)
-	}
-	*(*[len(k.short)]byte)(dst[at : at+len(k.short)]) = k.short
-	at += len(k.long)
-	room := dst[at : at+n+2]
-	room[0], room[n+1] = '"', '"'
-	if seen := jsonSpecial.copy(room[1:n+1], s); seen != 0 && (seen.found() || !utf8.ValidString(s)) {
-		return append(appendEscaped(dst[:at+1], s), '"')
-	}
-	return dst[:at+n+2]
-}
-
 // Encoder renders rows as JSON objects straight from their cells. It is compiled once per header and may be used by
 // many goroutines.
 type Encoder struct{ root []node }
@@ -224,13 +208,12 @@ func appendObject(dst []byte, nodes []node, values []Value) []byte {
 		} else if n.cell >= len(values) || values[n.cell].kind == Absent {
 			continue
 		}
+		dst = n.key.Append(dst)
 		if n.cell < 0 {
-			dst = appendObject(n.key.Append(dst), n.kids, values)
-		} else if v := &values[n.cell]; v.kind == Text {
-			dst = n.key.AppendText(dst, v.text)
-		} else {
-			dst = v.AppendJSON(n.key.Append(dst))
+			dst = appendObject(dst, n.kids, values)
+			continue
 		}
+		dst = values[n.cell].AppendJSON(dst)
 	}
 	return append(dst, '}')
 }

@@ -51,20 +51,3 @@ func TestKey(t *testing.T) {
 		}
 	}
 }
-
-// TestKeyAndText holds keys with texts against the two apart, in buffers of all sizes.
-func TestKeyAndText(t *testing.T) {
-	for _, name := range []string{"id", "a \"name\"", "a name as long as the short form takes", strings.Repeat("long", 20)} {
-		k := KeyOf(name)
-		for _, s := range []string{"", "a", "plain", "with \"quotes\" and\ttabs", "Zürich", "no \xff UTF-8", strings.Repeat("a longer text ", 9)} {
-			for room := range 200 {
-				dst := append(make([]byte, 0, room), '{')
-				dst = k.AppendText(k.AppendText(dst, s), s)
-				want := AppendString(k.Append(AppendString(k.Append([]byte{'{'}), s)), s)
-				if string(dst) != string(want) {
-					t.Fatalf("room for %d: %s, want %s", room, dst, want)
-				}
-			}
-		}
-	}
-}

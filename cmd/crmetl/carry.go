@@ -152,7 +152,7 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 	if l.flags.canary > 0 && !l.resume {
 		sink = newCanary(sink, l.flags.canary, l.askCanary)
 	}
-	_, err = pipeline.Run(ctx, newCollecting(&sourceGuard{r}), l.recipe.steps, sink, o)
+	_, err = pipeline.Run(ctx, guarded(r), l.recipe.steps, sink, o)
 	read.Store(r.BytesRead())
 	if over != nil && (err == nil || errors.Is(err, pipeline.ErrStopped)) {
 		return over
@@ -315,6 +315,9 @@ func (e *stopError) StopReason() string { return e.reason }
 
 // sourceGuard marks the source's errors as its own.
 type sourceGuard struct{ pipeline.Source }
+
+// guarded returns a file's source as the engine is to see it.
+func guarded(src pipeline.Source) pipeline.Source { return newCollecting(&sourceGuard{src}) }
 
 func (g *sourceGuard) Next(ctx context.Context, c *pipeline.Chunk) error {
 	return g.mark(g.Source.Next(ctx, c))

@@ -167,7 +167,7 @@ func (l *layout) payload(dst []byte, row *record.Row, files, update bool) (body 
 		if p.text && !(p.note && update) && uint(p.cell) < uint(len(row.Values)) {
 			if v := &row.Values[p.cell]; v.Kind() != record.Absent && v.Kind() != record.List {
 				sent++
-				dst = p.name.AppendText(dst, v.Text())
+				dst = record.AppendString(p.name.Append(dst), v.Text())
 				continue
 			}
 		}

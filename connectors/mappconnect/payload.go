@@ -99,7 +99,7 @@ func (e *encoder) members(dst []byte, nodes []node) []byte {
 		if n.form == plain && len(e.rows) == 1 && uint(n.cell) < uint(len(e.rows[0].Values)) {
 			if v := &e.rows[0].Values[n.cell]; v.Kind() == record.Text { // as most are
 				if !v.IsEmpty() {
-					dst = n.key.AppendText(dst, v.Text())
+					dst = record.AppendString(n.key.Append(dst), v.Text())
 				}
 				continue
 			}
