@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"time"
 
 	"github.com/crmetl/crmetl/record"
 )
@@ -291,18 +292,22 @@ func (a *arranger) send(b *record.Batch, from []*share) error {
 	l := &load{batch: b, from: from}
 	work := false
 	for i := range b.Rows {
-		if !b.Rows[i].Fate.Open() {
-			continue
-		}
-		work = true
-		if a.o.Key != nil && a.o.Writers > 1 {
+		work = work || b.Rows[i].Fate.Open()
+	}
+	if a.o.Key != nil && work {
+		for i := range b.Rows {
+			if !b.Rows[i].Fate.Open() {
+				continue
+			}
 			if k := a.o.Key(&b.Rows[i]); k != "" {
 				l.keys = append(l.keys, maphash.String(a.seed, k))
 			}
 		}
-	}
-	if len(l.keys) > 0 {
-		a.held.hold(l)
+		if a.write == nil {
+			a.rest(a.held.arrival(l))
+		} else if len(l.keys) > 0 {
+			a.rest(a.held.hold(l))
+		}
 	}
 	if work && (a.stopped() || a.ctx.Err() != nil) {
 		return ErrStopped
@@ -310,6 +315,7 @@ func (a *arranger) send(b *record.Batch, from []*share) error {
 	if a.write == nil {
 		if work {
 			a.deliver(a.ctx, l)
+			a.held.settle(l)
 		}
 		a.retire(l)
 		return nil
@@ -322,4 +328,19 @@ func (a *arranger) send(b *record.Batch, from []*share) error {
 	}
 	a.write <- l
 	return nil
+}
+
+// rest waits for a moment to come, or for the end of the run.
+func (a *arranger) rest(until time.Time) {
+	if until.IsZero() {
+		return
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.halt:
+	case <-a.o.Stop:
+	case <-a.ctx.Done():
+	}
 }

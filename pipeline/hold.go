@@ -1,5 +1,11 @@
 package pipeline
 
+import "time"
+
+// settleTime is how long a call that broke off, or that the process which made it did not outlive, may still be on its
+// way to the vendor. What is written later about the same record must not be overtaken by it.
+const settleTime = 3 * time.Second
+
 // holders knows which loads hold which keys, by the keys' hashes. Two keys with one hash wait for each other in vain, which
 // does no harm. A load that is done holds nothing any more: what the table has of it lapses by itself, and goes when the
 // table is made anew.
@@ -8,6 +14,8 @@ type holders struct {
 	first int64   // the number of loads[0], from 1
 	slots []slot  // open addressing; the length is a power of two
 	used  int     // slots that are not empty
+
+	late map[uint64]time.Time // keys of loads that are done and had late calls, and when those will have arrived
 }
 
 // slot says which load held a key last. It has no pointer: the collector need not look at the table.
@@ -19,12 +27,14 @@ type slot struct {
 // leastSlots is how many slots a table has at least.
 const leastSlots = 1 << 10
 
-// hold waits for every earlier load that holds one of l's keys, and gives them to l.
-func (h *holders) hold(l *load) {
+// hold waits for every earlier load that holds one of l's keys, and gives them to l. It returns when the late calls of
+// those loads will have arrived.
+func (h *holders) hold(l *load) (until time.Time) {
 	if h.first == 0 {
 		h.first = 1
 	}
 	for len(h.loads) > 0 && h.loads[0].done() {
+		h.settle(h.loads[0])
 		h.loads[0] = nil
 		h.loads = h.loads[1:]
 		h.first++
@@ -32,13 +42,54 @@ func (h *holders) hold(l *load) {
 	if 2*(h.used+len(l.keys)) > len(h.slots) {
 		h.renew(len(l.keys))
 	}
+	until = h.arrival(l)
 	h.loads = append(h.loads, l)
 	number := h.first + int64(len(h.loads)) - 1
 	for _, k := range l.keys {
 		if before := h.take(k, number); before >= h.first && before < number {
-			<-h.loads[before-h.first].ready
+			earlier := h.loads[before-h.first]
+			<-earlier.ready
+			until = latest(until, earlier.late)
 		}
 	}
+	return until
+}
+
+// settle notes the late calls of a load that is done.
+func (h *holders) settle(l *load) {
+	if l.late.IsZero() {
+		return
+	}
+	if h.late == nil {
+		h.late = map[uint64]time.Time{}
+	}
+	for _, k := range l.keys {
+		h.late[k] = latest(h.late[k], l.late)
+	}
+}
+
+// arrival returns when the late calls of loads that are settled and share a key with l will have arrived.
+func (h *holders) arrival(l *load) (until time.Time) {
+	if len(h.late) == 0 {
+		return until
+	}
+	now := time.Now()
+	for k, at := range h.late {
+		if at.Before(now) {
+			delete(h.late, k)
+		}
+	}
+	for _, k := range l.keys {
+		until = latest(until, h.late[k])
+	}
+	return until
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // take gives a key to a load and returns the number of the one that had it last, 0 if the table knows of none.

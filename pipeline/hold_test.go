@@ -1,8 +1,15 @@
 package pipeline
 
 import (
+	"errors"
 	"math/rand/v2"
+	"strconv"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/crmetl/crmetl/record"
 )
 
 // TestHolders gives loads keys, of few different ones and of many, ends loads in any order, and holds what is waited for
@@ -56,4 +63,74 @@ func TestHolders(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLateCalls breaks calls off, now and in an earlier attempt: the next row about the same record waits until what was
+// sent must have arrived, and no other row does.
+func TestLateCalls(t *testing.T) {
+	key := func(i int) string {
+		switch i {
+		case 3, 40, 60: // 3 breaks off
+			return "a"
+		case 10, 41: // 10 is in doubt from an earlier attempt
+			return "b"
+		case 20, 21: // nothing happens to these
+			return "c"
+		}
+		return strconv.Itoa(i)
+	}
+	for _, writers := range []int{1, 4} {
+		for _, size := range []int{1, 5} {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var mu sync.Mutex
+				at := map[int64]time.Duration{}
+				sink := &fakeSink{onRow: func(row *record.Row) {
+					row.Late = row.Num == 3
+					mu.Lock()
+					defer mu.Unlock()
+					at[row.Num] = time.Since(began)
+				}}
+				counts, err := Run(t.Context(), &fakeSource{rows: 80, per: 7, key: key}, nil, sink, Options{
+					Workers: 2, Writers: writers, BatchSize: size, Key: func(row *record.Row) string { return row.Values[1].Text() }, History: doubtOf(10),
+				})
+				if err != nil || counts.Accepted != 80 {
+					t.Fatalf("counts = %+v, error = %v", counts, err)
+				}
+				for num, when := range at {
+					if want := time.Duration(0); num <= 35 && when != want || num >= 41 && when != settleTime {
+						t.Errorf("%d writers, batches of %d: row %d was written after %v", writers, size, num, when)
+					}
+				}
+				if at[40] != settleTime {
+					t.Errorf("%d writers, batches of %d: row 40 was written after %v, and what row 3 sent may have come later", writers, size, at[40])
+				}
+			})
+		}
+	}
+}
+
+// TestStopWhileLate stops a run that waits for late calls.
+func TestStopWhileLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, stop := time.Now(), make(chan struct{})
+		sink := &fakeSink{onRow: func(row *record.Row) { row.Late = true }}
+		time.AfterFunc(time.Second, func() { close(stop) })
+		counts, err := Run(t.Context(), &fakeSource{rows: 2, per: 1}, nil, sink, Options{
+			Writers: 2, BatchSize: 1, Key: func(*record.Row) string { return "a" }, Stop: stop,
+		})
+		if !errors.Is(err, ErrStopped) || counts.Accepted != 1 || time.Since(began) != time.Second {
+			t.Errorf("after %v: counts = %+v, error = %v", time.Since(began), counts, err)
+		}
+	})
+}
+
+// doubtOf is a history in which one row was sent without an answer.
+type doubtOf int64
+
+func (d doubtOf) Recall(row *record.Row) Recall {
+	if row.Num == int64(d) {
+		return Unknown
+	}
+	return Fresh
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/crmetl/crmetl/record"
 )
@@ -20,7 +21,8 @@ type Options struct {
 	// BatchSize is how many records one Write gets at most; 0 leaves the batches as the source cut them.
 	BatchSize int
 	// Key, if set, names what a row is about. Two rows with the same key are never written at the same time, and
-	// always in file order. A row with the key "" is on its own.
+	// always in file order; and where a call for the earlier one broke off, or may have in an earlier attempt, the later
+	// one waits until it must have arrived. A row with the key "" is on its own.
 	Key func(*record.Row) string
 	// Group, if set, brings rows together that make one record.
 	Group *Grouping
@@ -95,8 +97,9 @@ type run struct {
 // load is a batch on its way through the sink.
 type load struct {
 	batch *record.Batch
-	from  []*share // whose cells its rows use, other than its own
-	keys  []uint64 // hashes of what its rows are about
+	from  []*share  // whose cells its rows use, other than its own
+	keys  []uint64  // hashes of what its rows are about
+	late  time.Time // when its calls that broke off will have arrived; zero if none did
 	err   error
 	ready chan struct{}
 }
@@ -159,9 +162,26 @@ func (r *run) flow(ctx context.Context) error {
 
 // deliver writes a load to the sink.
 func (r *run) deliver(ctx context.Context, l *load) {
+	late := r.late(l.batch)
 	if l.err = r.sink.Write(ctx, l.batch); l.err != nil {
 		r.stop()
 	}
+	if late || r.late(l.batch) {
+		l.late = time.Now().Add(settleTime)
+	}
+}
+
+// late reports whether something that was sent for a batch may still be on its way, and others would have to wait for it.
+func (r *run) late(b *record.Batch) bool {
+	if r.o.Key == nil {
+		return false
+	}
+	for i := range b.Rows {
+		if row := &b.Rows[i]; row.Late || row.Fate == record.Doubt {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) decode(p *piece) error {

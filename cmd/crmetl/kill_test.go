@@ -131,8 +131,9 @@ type killBench struct {
 	base string // of the vendor's simulator
 	env  []string
 
-	late   atomic.Int64 // how long a write may take to reach the vendor, in nanoseconds, whoever waits for it
-	tag    string       // differs from round to round
+	late   atomic.Int64              // how long a write may take to reach the vendor, in nanoseconds, whoever waits for it
+	slow   atomic.Pointer[lateWrite] // what happens to the next write
+	tag    string                    // differs from round to round
 	killed int
 	sum    result
 	log    bytes.Buffer // what the runs of this round said
@@ -194,6 +195,11 @@ func (b *killBench) detour() {
 		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		if len(body) == 0 {
 			out.Body = http.NoBody
+		}
+		if r.Method != http.MethodGet {
+			if x := b.slow.Swap(nil); x != nil {
+				x.pass(proxy, out)
+			}
 		}
 		proxy.ServeHTTP(w, out)
 	}))

@@ -176,8 +176,16 @@ func Excerpt(body []byte) string {
 // Call makes a call for rows; it sets the request's Sending and Undone. An error ends the run: the rows are then as they
 // were, or known to the ledger. A request that is Idempotent has been repeated by the time its outcome is called
 // unknown.
-func (k *Courier) Call(ctx context.Context, r *api.Request, rows ...*record.Row) (Result, error) {
-	var res Result
+//
+// Rows of which a call broke off are marked as late, whatever became of them.
+func (k *Courier) Call(ctx context.Context, r *api.Request, rows ...*record.Row) (res Result, err error) {
+	defer func() {
+		if res.Repeated() || res.Verdict == Unknown {
+			for _, row := range rows {
+				row.Late = true
+			}
+		}
+	}()
 	if err := k.halted(); err != nil {
 		return res, err
 	}

@@ -61,13 +61,14 @@ func TestCall(t *testing.T) {
 		idempotent bool
 		verdict    Verdict
 		stops      bool
+		late       bool
 		lines      []string
 	}{
 		{name: "taken", answers: []int{200}, lines: []string{"send 1 rows 7"}},
 		{name: "refused", answers: []int{400}, verdict: Refused, lines: []string{"send 1 rows 7"}},
 		{name: "turned away once", answers: []int{429, 200}, lines: []string{"send 1 rows 7", "undone 1", "send 2 rows 7"}},
-		{name: "lost", answers: []int{0}, verdict: Unknown, lines: []string{"send 1 rows 7"}},
-		{name: "lost and safe to repeat", answers: []int{0, 200}, idempotent: true, lines: []string{"send 1 rows 7", "send 2 rows 7"}},
+		{name: "lost", answers: []int{0}, verdict: Unknown, late: true, lines: []string{"send 1 rows 7"}},
+		{name: "lost and safe to repeat", answers: []int{0, 200}, idempotent: true, late: true, lines: []string{"send 1 rows 7", "send 2 rows 7"}},
 		{name: "no right", answers: []int{403}, stops: true, lines: []string{"send 1 rows 7", "undone 1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,7 +84,11 @@ func TestCall(t *testing.T) {
 			}, schema.Load{}, l)
 			r := post()
 			r.Idempotent = tt.idempotent
-			res, err := k.Call(t.Context(), r, row(7))
+			row := row(7)
+			res, err := k.Call(t.Context(), r, row)
+			if row.Late != tt.late {
+				t.Errorf("what it sent may come late: %v, want %v", row.Late, tt.late)
+			}
 			if (err != nil) != tt.stops {
 				t.Fatalf("error %v, want one: %v", err, tt.stops)
 			}
