@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -24,14 +25,49 @@ func AppendString(dst []byte, s string) []byte {
 	room := dst[at : at+n+2]
 	room[0], room[n+1] = '"', '"'
 	if n > 0 {
-		if seen := jsonSpecial.copy(room[1:n+1], s); seen != 0 && (seen.found() || !utf8.ValidString(s)) {
-			return append(appendEscaped(dst[:at+1], s), '"')
+		if seen := jsonSpecial.copy(room[1:n+1], s); seen != 0 {
+			switch {
+			case seen.wide() && !utf8.ValidString(s):
+				return append(appendEscaped(dst[:at+1], s), '"')
+			case seen.found():
+				return append(appendMarked(dst[:at+1], s), '"')
+			}
 		}
 	}
 	return dst[:at+n+2]
 }
 
-// appendEscaped appends the inside of a JSON string.
+// appendMarked appends the inside of a JSON string, of a text that is UTF-8: all that stands between two bytes which need an
+// escape in one piece.
+func appendMarked(dst []byte, s string) []byte {
+	for {
+		i := nextMarked(s)
+		dst = append(dst, s[:i]...)
+		if i == len(s) {
+			return dst
+		}
+		dst = appendEscape(dst, s[i])
+		s = s[i+1:]
+	}
+}
+
+// nextMarked returns where the first byte is that needs an escape, or the length of s.
+func nextMarked(s string) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if bad, _ := look(word(s[i:i+8]), ones*'"', ones*'\\', 0, 0); bad != 0 {
+			return i + bits.TrailingZeros64(bad)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
+}
+
+// appendEscaped appends the inside of a JSON string, of any text.
 func appendEscaped(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
@@ -51,23 +87,26 @@ func appendEscaped(dst []byte, s string) []byte {
 			start = i
 			continue
 		}
-		dst = append(dst, s[start:i]...)
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
+		dst = appendEscape(append(dst, s[start:i]...), c)
 		i++
 		start = i
 	}
 	return append(dst, s[start:]...)
+}
+
+// appendEscape appends a byte that can't stand in a JSON string as it is.
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
 // AppendJSON appends the value as JSON. Absent and Null are null.

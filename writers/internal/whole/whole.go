@@ -30,8 +30,12 @@ type File struct {
 	err  error          // the first error; nothing is written after it
 }
 
-// bufferSize is less than a rendered batch, which then goes to the file without a copy.
+// bufferSize is less than a rendered batch, which then goes to a stream or a device without a copy.
 const bufferSize = 16 << 10
+
+// fileBuffer is what goes to a file at once. It is whole pages, from one page's beginning to another's end: that is worth a
+// copy, as a page that is written in two pieces costs the system more than twice.
+const fileBuffer = 256 << 10
 
 // Compression returns the packing that a name asks for (gzip, zstd or "") and the name without its suffix.
 func Compression(name string) (base, packing string) {
@@ -61,7 +65,7 @@ func Create(path string) (*File, error) {
 		if w.f, err = os.OpenFile(w.path, os.O_WRONLY, 0); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, plain(err))
 		}
-		return w, w.start(w.f)
+		return w, w.start(w.f, bufferSize)
 	case err == nil:
 		w.mode = st.Mode().Perm()
 	case !errors.Is(err, fs.ErrNotExist):
@@ -78,7 +82,7 @@ func Create(path string) (*File, error) {
 		return nil, fmt.Errorf("%s: %w", path, plain(err))
 	}
 	w.temp = w.f.Name()
-	return w, w.start(&early{f: w.f})
+	return w, w.start(&early{f: w.f}, fileBuffer)
 }
 
 // earlyEvery is how many bytes are handed to the disk at once while more are being made.
@@ -106,8 +110,8 @@ func Stream(out io.Writer, name string) *File {
 	return w
 }
 
-func (w *File) start(out io.Writer) error {
-	w.buf = bufio.NewWriterSize(out, bufferSize)
+func (w *File) start(out io.Writer, size int) error {
+	w.buf = bufio.NewWriterSize(out, size)
 	_, packing := Compression(w.name)
 	switch packing {
 	case "gzip":
