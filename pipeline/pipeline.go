@@ -14,7 +14,7 @@ type Chunk struct {
 	Data   []byte // the records as they stand in the source; reused by the next Next into this chunk
 	Line   int64  // line, sheet row or element where the chunk begins, 1-based; 0 if unknown
 	Cursor string // where the source could go on after this chunk
-	Extra  any    // what else Decode needs; Next owns it, Decode only reads it
+	Extra  any    // what else Decode needs; Next owns it and may use it again, Decode only reads it
 }
 
 // Source is where rows come from: a file, or a vendor's list.

@@ -189,7 +189,6 @@ func (r *run) decode(p *piece) error {
 	// A decoder that gives up has filled in the rows before the fault: they are good, and go through the steps.
 	broken := r.src.Decode(p.chunk, p.batch)
 	p.batch.Cursor = p.chunk.Cursor
-	p.chunk.Extra = nil
 	if cap(p.chunk.Data) > maxKeptChunk {
 		p.chunk.Data = nil
 	}

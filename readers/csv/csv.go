@@ -67,16 +67,17 @@ type Reader struct {
 	blanks   string // what stands for the text of chunks whose cells nobody looks at
 
 	// What Next knows. Decode uses none of it.
-	buf    []byte // text that is not handed out yet; begins at a record
-	end    error  // why no more is read into buf: io.EOF, or a fault of the file
-	fault  error  // what Next returns from now on
-	line   int64  // where buf begins
-	off    int64  // where buf begins, in bytes of the text
-	piece  int    // bytes of a chunk, unless a record is longer
-	margin int    // bytes to read beyond it
-	scan   int    // where the search for a boundary goes on
-	open   int    // the opening quote that scan is behind, -1 if scan is outside of quotes
-	marks  window // memory of quickBoundary
+	buf    []byte  // text that is not handed out yet; begins at a record
+	end    error   // why no more is read into buf: io.EOF, or a fault of the file
+	fault  error   // what Next returns from now on
+	line   int64   // where buf begins
+	off    int64   // where buf begins, in bytes of the text
+	piece  int     // bytes of a chunk, unless a record is longer
+	margin int     // bytes to read beyond it
+	scan   int     // where the search for a boundary goes on
+	open   int     // the opening quote that scan is behind, -1 if scan is outside of quotes
+	marks  *window // memory of quickBoundary; nil if there is none
+	marked bool    // quickBoundary found the boundary of the chunk: its marks are there
 }
 
 // New opens a text. It reads the beginning: errors name the file and say what to do about an unknown encoding, bytes
@@ -296,7 +297,11 @@ func (r *Reader) Close() error { return nil }
 
 // Next fills c with whole records.
 func (r *Reader) Next(ctx context.Context, c *pipeline.Chunk) error {
+	if old, ok := c.Extra.(*window); ok {
+		r.marks = old
+	}
 	c.Data, c.Line, c.Cursor, c.Extra = c.Data[:0], 0, "", nil
+	r.marked = false
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -319,8 +324,12 @@ func (r *Reader) Next(ctx context.Context, c *pipeline.Chunk) error {
 	if n == len(r.buf) && r.end == nil {
 		r.fill(n + 1)
 	}
-	if n == len(r.buf) && fault == nil {
+	switch {
+	case n == len(r.buf) && fault == nil:
 		c.Extra = lastChunk{}
+	case r.marked && n <= windowSize: // a line end may lie across the window's end
+		r.marks.cut(n)
+		c.Extra, r.marks = r.marks, nil // whoever decodes it need not look for them again
 	}
 	// The chunk takes the buffer and leaves its own, so that only the tail is copied.
 	full, tail := r.buf[:n], r.buf[n:]

@@ -21,7 +21,11 @@ func (r *Reader) boundary() (int, search) {
 		return r.boundaryByRecord()
 	}
 	if r.scan == 0 && r.open < 0 {
-		if n := r.quickBoundary(); n > 0 {
+		if r.marks == nil {
+			r.marks = new(window)
+		}
+		if n := r.quickBoundary(r.marks); n > 0 {
+			r.marked = true
 			return n, found
 		}
 	}
@@ -93,25 +97,25 @@ func (r *Reader) boundaryByQuote() (int, search) {
 
 // quickBoundary is boundary for a text in which each quote stands where one belongs: behind what ends a cell, before it, or
 // beside another quote. Then what stands between a first quote and a second, a third and a fourth is inside of quotes. It
-// returns 0 where it is not sure.
-func (r *Reader) quickBoundary() int {
+// returns 0 where it is not sure. w takes the marks of what it looked at.
+func (r *Reader) quickBoundary(w *window) int {
 	marks := newMarks(r.d.delim[0], r.d.quote)
 	buf := r.buf[:min(len(r.buf), windowSize)]
-	marks.find(&r.marks, buf)
-	quotes, ends := &r.marks.quotes, &r.marks.ends
+	marks.find(w, buf)
+	quotes, ends := &w.quotes, &w.ends
 	var odd uint64
 	left := uint64(1) // the first byte of a record may be a quote
 	for base := 0; base < len(buf); base += blockSize {
-		w := base / blockSize
-		edges := quotes[w] | ends[w]
+		i := base / blockSize
+		edges := quotes[i] | ends[i]
 		right := edges >> 1
-		if w+1 < len(quotes) && base+blockSize < len(buf) {
-			right |= (quotes[w+1] | ends[w+1]) << (blockSize - 1)
+		if i+1 < len(quotes) && base+blockSize < len(buf) {
+			right |= (quotes[i+1] | ends[i+1]) << (blockSize - 1)
 		}
-		in, after := inside(quotes[w], odd)
-		wrong := quotes[w]&in&^(edges<<1|left) | quotes[w]&^in&^right
+		in, after := inside(quotes[i], odd)
+		wrong := quotes[i]&in&^(edges<<1|left) | quotes[i]&^in&^right
 		if base+blockSize > r.piece {
-			outer := ends[w] &^ in
+			outer := ends[i] &^ in
 			if base < r.piece {
 				outer &= ^uint64(0) << (r.piece - base)
 			}

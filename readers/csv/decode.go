@@ -14,8 +14,11 @@ import (
 // Decode turns a chunk into rows. All cells are parts of one copy of the chunk's text.
 func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 	b.Header, b.Origin = r.header, r.header
-	var w window
-	data, marked, fault := r.valid(c, &w)
+	w, marked := c.Extra.(*window)
+	if !marked || w.size != len(c.Data) {
+		w, marked = new(window), false
+	}
+	data, marked, fault := r.valid(c, w, marked)
 	if len(data) == 0 {
 		return fault
 	}
@@ -25,29 +28,42 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 	} else {
 		d.s = string(data)
 	}
-	// A chunk has no more cells than bytes, whatever the header says.
-	lines := bytes.Count(data, []byte{'\n'}) + 1
-	if lines == 1 {
-		lines += bytes.Count(data, []byte{'\r'})
-	}
-	b.Rows = slices.Grow(b.Rows, lines)
-	room := lines * r.header.Len()
+	cells, rows := r.guess(data, w, marked)
+	b.Rows = slices.Grow(b.Rows, rows)
 	if d.bare {
-		room = r.header.Len()
+		cells = r.header.Len()
 	}
-	d.vals = b.Room(min(room, len(data)+1))[:0]
+	d.vals = b.Room(min(cells, len(data)+1))[:0] // there are no more cells than bytes, whatever the header says
 	if r.d.simple() {
-		d.fast(&w, marked)
+		d.fast(w, marked)
 	} else {
 		d.plain()
 	}
 	return fault
 }
 
+// guess says how many cells and rows a text has: about, so that there is room for them.
+func (r *Reader) guess(data []byte, w *window, marked bool) (cells, rows int) {
+	width := max(r.header.Len(), 1)
+	if marked {
+		cells = 1
+		for _, ends := range w.ends[:(len(data)+blockSize-1)/blockSize] {
+			cells += bits.OnesCount64(ends)
+		}
+		return cells, cells/width + 1
+	}
+	rows = bytes.Count(data, []byte{'\n'}) + 1
+	if rows == 1 {
+		rows += bytes.Count(data, []byte{'\r'})
+	}
+	return rows * width, rows
+}
+
 // valid returns the records of the chunk before the first one with bytes that are not of the encoding, and the error
-// that ends reading there. marked means that their marks are in w.
-func (r *Reader) valid(c *pipeline.Chunk, w *window) (data []byte, marked bool, err error) {
+// that ends reading there. has and marked mean that the marks of the chunk, and of those records, are in w.
+func (r *Reader) valid(c *pipeline.Chunk, w *window, has bool) (data []byte, marked bool, err error) {
 	at := -1
+	marked = has
 	var fault error
 	if r.enc.Replaces() {
 		if at = bytes.Index(c.Data, []byte("\ufffd")); at >= 0 {
@@ -56,8 +72,10 @@ func (r *Reader) valid(c *pipeline.Chunk, w *window) (data []byte, marked bool, 
 	} else if !r.enc.Transcoded() {
 		good := false
 		if marked = r.d.simple() && len(c.Data) <= windowSize; marked {
-			marks := newMarks(r.d.delim[0], r.d.quote)
-			marks.find(w, c.Data)
+			if !has {
+				marks := newMarks(r.d.delim[0], r.d.quote)
+				marks.find(w, c.Data)
+			}
 			good = w.valid(c.Data)
 		} else {
 			good = text.Valid(c.Data)

@@ -37,6 +37,7 @@ type window struct {
 	quotes words // of quotes
 	ends   words // of what ends a cell: delimiters and line ends
 	wide   words // of bytes that are not ASCII
+	size   int   // bytes of the text
 }
 
 // windowSize is how many bytes a window holds: those of a usual chunk.
@@ -47,6 +48,7 @@ type words [windowSize / blockSize]uint64
 // find writes the marks of data, which is no longer than a window.
 func (k *marks) find(w *window, data []byte) {
 	k.blocks(w, 0, data)
+	w.size = len(data)
 	n := len(data) / blockSize
 	if left := len(data) % blockSize; left > 0 {
 		var last [blockSize]byte
@@ -59,6 +61,17 @@ func (k *marks) find(w *window, data []byte) {
 	if k.bare {
 		clear(w.quotes[:n])
 	}
+}
+
+// cut leaves the marks of the text's first n bytes.
+func (w *window) cut(n int) {
+	if left := n % blockSize; left > 0 {
+		in := uint64(1)<<left - 1
+		w.quotes[n/blockSize] &= in
+		w.ends[n/blockSize] &= in
+		w.wide[n/blockSize] &= in
+	}
+	w.size = n
 }
 
 // portable is blocks without instructions of a certain processor.
@@ -95,6 +108,8 @@ func (w *window) valid(data []byte) bool {
 			i := base + bits.TrailingZeros64(m)
 			if i+1 < len(data) && data[i]-0xc2 < 0xe0-0xc2 && data[i+1]&0xc0 == 0x80 { // two bytes, as most of Europe's letters have
 				good = i + 2
+			} else if i+2 < len(data) && data[i]-0xe1 < 0xf0-0xe1 && data[i] != 0xed && data[i+1]&0xc0 == 0x80 && data[i+2]&0xc0 == 0x80 { // three
+				good = i + 3
 			} else if r, n := utf8.DecodeRune(data[i:]); r != utf8.RuneError || n > 1 {
 				good = i + n
 			} else {
