@@ -14,7 +14,7 @@ import (
 // roomy is how large the heap may grow before it is cleaned up, as long as little of it is in use: a run in bounded
 // memory allocates fast and keeps little, and cleaning up by the usual rule, at twice what is in use, takes it a tenth of
 // its time.
-const roomy = 31 << 20
+const roomy = 34 << 20
 
 // atWork is what is in use at least once a run is under way: less is found in one that has just begun, and would let the
 // heap grow too far before the next cycle.
