@@ -126,7 +126,7 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 				continue
 			case Unknown:
 				if row.Fate == record.Pending {
-					row.Fate = record.Doubt
+					row.Fate, row.Late = record.Doubt, true
 				}
 			}
 		}

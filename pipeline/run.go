@@ -162,26 +162,15 @@ func (r *run) flow(ctx context.Context) error {
 
 // deliver writes a load to the sink.
 func (r *run) deliver(ctx context.Context, l *load) {
-	late := r.late(l.batch)
 	if l.err = r.sink.Write(ctx, l.batch); l.err != nil {
 		r.stop()
 	}
-	if late || r.late(l.batch) {
-		l.late = time.Now().Add(settleTime)
-	}
-}
-
-// late reports whether something that was sent for a batch may still be on its way, and others would have to wait for it.
-func (r *run) late(b *record.Batch) bool {
-	if r.o.Key == nil {
-		return false
-	}
-	for i := range b.Rows {
-		if row := &b.Rows[i]; row.Late || row.Fate == record.Doubt {
-			return true
+	for i := range l.batch.Rows {
+		if len(l.keys) > 0 && l.batch.Rows[i].Late {
+			l.late = time.Now().Add(settleTime)
+			break
 		}
 	}
-	return false
 }
 
 func (r *run) decode(p *piece) error {

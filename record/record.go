@@ -110,7 +110,7 @@ type Row struct {
 	Origin []Value // as read, under Batch.Origin: what rejected.csv repeats; may have more or fewer cells (ragged)
 
 	Fate   Fate
-	Late   bool   // a call for the row broke off: what it sent may still be on its way to the vendor
+	Late   bool   // a call for the row broke off, now or in an earlier attempt: what it sent may still be on its way
 	Action string // what became of an accepted row: created, updated, deleted, sent, accepted
 	ID     string // the vendor's id, if it is known
 	Err    error  // why the row is rejected or unsure: a Problems, or any error

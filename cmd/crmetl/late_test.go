@@ -64,7 +64,13 @@ func TestLateWrite(t *testing.T) {
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				<-x.left
+				select {
+				case <-x.left:
+				case <-time.After(time.Minute):
+					_ = cmd.Process.Kill()
+					_ = cmd.Wait()
+					t.Fatalf("nothing was written within a minute\n%s", b.log.String())
+				}
 				if dies {
 					_ = cmd.Process.Kill()
 					_ = cmd.Wait()

@@ -3,6 +3,7 @@
 package sourcetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -341,10 +342,10 @@ func cancelled(t *testing.T, s Suite) {
 }
 
 // leaks opens and closes sources, read to the end, in part and not at all, several times over: what each of them left
-// running would add up. A connection that is kept for the next source does not: it has two goroutines here, and one or two
-// in a server of this process.
+// running would add up. A connection that the HTTP client keeps for the next source does not. It has two goroutines here,
+// and one or two in a server of this process, so that connections are counted by themselves.
 func leaks(t *testing.T, s Suite) {
-	const rounds, kept = 8, 4
+	const rounds, kept = 5, 2
 	round := func() {
 		for _, chunks := range []int{0, 1, 1 << 30} {
 			src, err := s.Open()
@@ -364,16 +365,49 @@ func leaks(t *testing.T, s Suite) {
 	}
 	round()
 	time.Sleep(10 * time.Millisecond)
-	before := runtime.NumGoroutine()
+	before := runs()
 	for range rounds {
 		round()
 	}
-	for wait := time.Millisecond; runtime.NumGoroutine() > before+kept; wait *= 2 {
+	for wait := time.Millisecond; ; wait *= 2 {
+		now := runs()
+		if now.others <= before.others+kept && now.connections <= before.connections+kept {
+			return
+		}
 		if wait > time.Second {
-			t.Fatalf("%d goroutines after %d rounds, %d before", runtime.NumGoroutine(), rounds, before)
+			t.Fatalf("%d goroutines and %d connections after %d rounds, %d and %d before\n%s",
+				now.others, now.connections, rounds, before.others, before.connections, now.stacks)
 		}
 		time.Sleep(wait) // goroutines end after their work does
 	}
+}
+
+// running is what runs in this process.
+type running struct {
+	others      int // goroutines that are not those of an HTTP connection
+	connections int // of HTTP clients
+	stacks      []byte
+}
+
+func runs() running {
+	var r running
+	for size := 1 << 16; ; size *= 2 {
+		r.stacks = make([]byte, size)
+		if n := runtime.Stack(r.stacks, true); n < size {
+			r.stacks = r.stacks[:n]
+			break
+		}
+	}
+	for stack := range bytes.SplitSeq(r.stacks, []byte("\n\n")) {
+		switch has := func(s string) bool { return bytes.Contains(stack, []byte("net/http.(*"+s)) }; {
+		case has("persistConn).readLoop"):
+			r.connections++
+		case has("persistConn).writeLoop"), has("conn).serve"), has("connReader).backgroundRead"):
+		default:
+			r.others++
+		}
+	}
+	return r
 }
 
 func cuts(t *testing.T, c *Cut, want [][]string) {

@@ -14,11 +14,11 @@ import (
 // Decode turns a chunk into rows. All cells are parts of one copy of the chunk's text.
 func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 	b.Header, b.Origin = r.header, r.header
-	w, marked := c.Extra.(*window)
-	if !marked || w.size != len(c.Data) {
-		w, marked = new(window), false
+	w, ok := c.Extra.(*window)
+	if !ok || w.size != len(c.Data) {
+		w = new(window)
 	}
-	data, marked, fault := r.valid(c, w, marked)
+	data, marked, fault := r.valid(c, w)
 	if len(data) == 0 {
 		return fault
 	}
@@ -60,10 +60,10 @@ func (r *Reader) guess(data []byte, w *window, marked bool) (cells, rows int) {
 }
 
 // valid returns the records of the chunk before the first one with bytes that are not of the encoding, and the error
-// that ends reading there. has and marked mean that the marks of the chunk, and of those records, are in w.
-func (r *Reader) valid(c *pipeline.Chunk, w *window, has bool) (data []byte, marked bool, err error) {
+// that ends reading there. w has the chunk's marks or is empty; marked means that it has those of the records.
+func (r *Reader) valid(c *pipeline.Chunk, w *window) (data []byte, marked bool, err error) {
 	at := -1
-	marked = has
+	marked = w.size > 0
 	var fault error
 	if r.enc.Replaces() {
 		if at = bytes.Index(c.Data, []byte("\ufffd")); at >= 0 {
@@ -71,11 +71,12 @@ func (r *Reader) valid(c *pipeline.Chunk, w *window, has bool) (data []byte, mar
 		}
 	} else if !r.enc.Transcoded() {
 		good := false
-		if marked = r.d.simple() && len(c.Data) <= windowSize; marked {
-			if !has {
-				marks := newMarks(r.d.delim[0], r.d.quote)
-				marks.find(w, c.Data)
-			}
+		if !marked && r.d.simple() && len(c.Data) <= windowSize {
+			marks := newMarks(r.d.delim[0], r.d.quote)
+			marks.find(w, c.Data)
+			marked = true
+		}
+		if marked {
 			good = w.valid(c.Data)
 		} else {
 			good = text.Valid(c.Data)

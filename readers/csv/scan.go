@@ -37,7 +37,7 @@ type window struct {
 	quotes words // of quotes
 	ends   words // of what ends a cell: delimiters and line ends
 	wide   words // of bytes that are not ASCII
-	size   int   // bytes of the text
+	size   int   // bytes of the text; 0: there are no marks yet
 }
 
 // windowSize is how many bytes a window holds: those of a usual chunk.

@@ -42,6 +42,16 @@ func FuzzMarks(f *testing.F) {
 		if left := len(data) % blockSize; left > 0 && (w.quotes[last]>>left != 0 || w.ends[last]>>left != 0) {
 			t.Fatalf("bits behind the end of %q: %#x %#x", data, w.quotes[last], w.ends[last])
 		}
+		half := len(data) / 2
+		var short window
+		k.find(&short, data[:half])
+		other = w
+		other.cut(half)
+		for i := range (half + blockSize - 1) / blockSize {
+			if other.quotes[i] != short.quotes[i] || other.ends[i] != short.ends[i] || other.wide[i] != short.wide[i] {
+				t.Fatalf("cut to %d bytes, %q has other marks in block %d than that piece by itself", half, data, i)
+			}
+		}
 		if got, want := w.valid(data), utf8.Valid(data); got != want {
 			t.Fatalf("%q is UTF-8: %v, want %v", data, got, want)
 		}
