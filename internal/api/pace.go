@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -291,15 +292,16 @@ func (p *pacer) with(ctx context.Context, change func(now int64, s *paceState)) 
 	}
 	wall := p.wall()
 	now, mono := wall.UnixNano(), time.Now()
+	var known []byte // the file, if it tells the state
 	if shared {
-		switch read, found, err := p.file.read(); {
+		switch read, b, found, err := p.file.read(); {
 		case errors.Is(err, errTorn):
 			s = p.spent(now, s)
 		case err != nil:
 			p.alone(err)
 			shared = false
 		case found:
-			s = read
+			s, known = read, b
 		}
 	}
 	s = p.turned(now, mono.Sub(p.seen), s)
@@ -308,11 +310,13 @@ func (p *pacer) with(ctx context.Context, change func(now int64, s *paceState)) 
 	if n := len(s.starts); n > maxStarts {
 		s.starts = slices.Delete(s.starts, 0, n-maxStarts)
 	}
-	s.wrote = now
 	p.slow.Store(s.limit > 0)
-	if shared {
-		if err := p.file.write(&s); err != nil {
-			p.alone(err)
+	if known == nil || !bytes.Equal(known, encodePace(nil, &s)) {
+		s.wrote = now
+		if shared {
+			if err := p.file.write(&s); err != nil {
+				p.alone(err)
+			}
 		}
 	}
 	p.mem, p.seen, p.at = s, mono, now

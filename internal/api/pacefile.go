@@ -74,18 +74,19 @@ func (f *paceFile) lock() error {
 
 func (f *paceFile) unlock() { _ = f.flk.Unlock() }
 
-// read returns what the file holds; found is false if there is none yet.
-func (f *paceFile) read() (s paceState, found bool, err error) {
-	b, err := readPrivate(f.path, 8*(maxStarts+paceHead+4))
+// read returns what the file holds, and its bytes; found is false if there is none yet.
+func (f *paceFile) read() (s paceState, b []byte, found bool, err error) {
+	b, err = readPrivate(f.path, 8*(maxStarts+paceHead+4))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return s, false, nil
+		return s, nil, false, nil
 	case errors.Is(err, errNotPrivate), err != nil && errors.Is(err, fs.ErrPermission):
-		return s, false, err
+		return s, nil, false, err
 	case err != nil:
-		return s, false, errTorn
+		return s, nil, false, errTorn
 	}
-	return decodePace(b)
+	s, found, err = decodePace(b)
+	return s, b, found, err
 }
 
 // write replaces what the file holds, in place: a reader never sees half of it, thanks to the lock, and what a crash
