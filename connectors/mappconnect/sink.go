@@ -45,10 +45,10 @@ type sink struct {
 	layout *layout
 	query  url.Values
 	bytes  atomic.Int64 // of one body at most: the setting, or less once the vendor has found one too long
-	grown  atomic.Int64 // bytes of the last body that was built
 	limit  int          // of events refused with the same words before the run stops, once something was taken
 
 	mu     sync.Mutex
+	spare  []*parcel // whose room can be used again
 	streak streak
 	lost   int // calls in a row whose outcome is unknown
 }
@@ -72,9 +72,9 @@ func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 	if err := delivery.Fits(b, s.layout.header); err != nil {
 		return err
 	}
-	// The body is built anew for each batch: the transport may still read it when a call has ended.
-	body := make([]byte, 1, max(int(s.grown.Load()), 1<<10))
-	body[0] = '['
+	p := s.parcel()
+	defer s.free(p)
+	body := append(p.body, '[')
 	events := make([]event, 0, len(b.Rows))
 	err := delivery.EachRecord(b, func(rows []*record.Row) error {
 		e := event{rows: rows, once: s.layout.isOnce(rows)}
@@ -103,11 +103,7 @@ func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	body = append(body, ']')
-	if n := int64(len(body) + len(body)/8); n > s.grown.Load() {
-		s.grown.Store(n)
-	}
-	p := &parcel{body: body}
+	p.body = append(body, ']')
 	for len(events) > 0 {
 		n := s.fit(events)
 		if err := s.send(ctx, p, events[:n], firstTries); err != nil {
@@ -136,9 +132,10 @@ func (s *sink) fit(events []event) int {
 	return n
 }
 
-// post makes the call for some events that stand one after the other in body, time and again if they may be repeated and
+// post makes the call for some events that stand one after the other in a parcel, time and again if they may be repeated and
 // the outcome is unknown.
-func (s *sink) post(ctx context.Context, body []byte, events []event, tries int) (delivery.Result, []*record.Row, error) {
+func (s *sink) post(ctx context.Context, p *parcel, events []event, tries int) (delivery.Result, []*record.Row, error) {
+	body := p.body
 	from, to := events[0].from, events[len(events)-1].to
 	path, part := "/event", body[from:to]
 	if len(events) > 1 {
@@ -152,7 +149,9 @@ func (s *sink) post(ctx context.Context, body []byte, events []event, tries int)
 		rows = append(rows, e.rows...)
 	}
 	for n := 1; ; n++ {
-		res, err := s.Call(ctx, s.conn.request(http.MethodPost, path, s.query, part), rows...)
+		call := s.conn.request(http.MethodPost, path, s.query, part)
+		call.Readers = &p.readers
+		res, err := s.Call(ctx, call, rows...)
 		if err != nil || res.Verdict != delivery.Unknown || !s.repeats(events) || n >= tries {
 			return res, rows, err
 		}
@@ -176,8 +175,36 @@ const (
 
 // parcel is a batch on its way.
 type parcel struct {
-	body []byte
-	held []refusal // in the order of the rows
+	body    []byte
+	readers atomic.Int32 // calls that may still read the body
+	held    []refusal    // in the order of the rows
+}
+
+// parcel returns an empty parcel, with the room that another one had.
+func (s *sink) parcel() *parcel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.spare)
+	if n == 0 {
+		return &parcel{body: make([]byte, 0, 1<<10)}
+	}
+	p := s.spare[n-1]
+	s.spare = s.spare[:n-1]
+	return p
+}
+
+// free takes a parcel back that has been sent. The transport may still read its body when a call has ended: it is left
+// alone then.
+func (s *sink) free(p *parcel) {
+	if p.readers.Load() != 0 || cap(p.body) > 2*s.conn.set.batchBytes {
+		return
+	}
+	p.body = p.body[:0]
+	clear(p.held)
+	p.held = p.held[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spare = append(s.spare, p)
 }
 
 // refusal is what the vendor has against one event. As long as it may be about the connection's settings instead, its
@@ -209,7 +236,7 @@ func (s *sink) release(p *parcel) error {
 // send delivers events of one kind, which one call can hold. A batch that is refused, or that the vendor fails on time
 // and again, goes again in halves, down to the event that is at fault.
 func (s *sink) send(ctx context.Context, p *parcel, events []event, tries int) error {
-	res, rows, err := s.post(ctx, p.body, events, tries)
+	res, rows, err := s.post(ctx, p, events, tries)
 	if err != nil {
 		return err
 	}

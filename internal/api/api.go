@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -53,8 +54,9 @@ type Request struct {
 	Query      url.Values
 	Header     http.Header
 	Body       []byte
-	Idempotent bool // repeating it after an unknown outcome does no harm
-	NoPace     bool // not under the vendor's rate (a token call of another host)
+	Readers    *atomic.Int32 // if set, counts who may still read Body: an answer may come before all of it has left
+	Idempotent bool          // repeating it after an unknown outcome does no harm
+	NoPace     bool          // not under the vendor's rate (a token call of another host)
 
 	// Sending is called when the call is about to leave, before each attempt, after all waiting but for a last
 	// fraction of the way to its start. An error keeps the attempt back.

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -119,7 +120,7 @@ func (c *Client) request(ctx context.Context, r *Request, target *url.URL) (*htt
 		Method: r.Method, URL: target, Host: target.Host, Header: r.Header.Clone(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		// A body that can't be had again, even an empty one, keeps the transport from sending twice.
-		Body: io.NopCloser(bytes.NewReader(r.Body)), ContentLength: int64(len(r.Body)),
+		Body: bodyOf(r), ContentLength: int64(len(r.Body)),
 	}
 	if hr.Header == nil {
 		hr.Header = http.Header{}
@@ -143,6 +144,31 @@ func (c *Client) request(ctx context.Context, r *Request, target *url.URL) (*htt
 		}
 	}
 	return hr, nil
+}
+
+// bodyOf returns what a request carries. What nobody watches goes together with the headers, if it is short: the transport
+// knows that it is in memory.
+func bodyOf(r *Request) io.ReadCloser {
+	if r.Readers == nil {
+		return io.NopCloser(bytes.NewReader(r.Body))
+	}
+	b := &watched{readers: r.Readers}
+	b.Reset(r.Body)
+	b.readers.Add(1)
+	return b
+}
+
+// watched is a body that tells when it is read no more.
+type watched struct {
+	bytes.Reader
+	readers *atomic.Int32
+	once    sync.Once
+}
+
+// Close is called by the transport when it reads no more, which may be after the call has ended.
+func (b *watched) Close() error {
+	b.once.Do(func() { b.readers.Add(-1) })
+	return nil
 }
 
 func setDefault(h http.Header, name, value string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -95,6 +96,21 @@ func (c *conn) Write(b []byte) (int, error) {
 		left(time.Now()) // after the write: rather too late than too early, should we have been held up in between
 	}
 	return n, err
+}
+
+// ReadFrom sends what r has. A body that is in memory leaves as it lies there, without a copy of its parts.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	if l, ok := r.(*io.LimitedReader); ok {
+		if b, ok := l.R.(interface {
+			io.WriterTo
+			Len() int
+		}); ok && int64(b.Len()) <= l.N {
+			n, err := b.WriteTo(c)
+			l.N -= n
+			return n, err
+		}
+	}
+	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
 // Close closes the connection; a request that waits at the gate is told.
