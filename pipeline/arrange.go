@@ -149,7 +149,7 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 	}
 	if whole {
 		if b.Rows = b.Rows[:kept]; kept == 0 {
-			a.recycle(b)
+			a.recycle(&a.batches, b)
 		} else if err := a.send(b, nil); err != nil {
 			return false, err
 		}
@@ -171,7 +171,7 @@ func (a *arranger) place(b *record.Batch, row *record.Row, retired bool) error {
 		if retired {
 			return nil
 		}
-		return a.add(b, *row)
+		return a.add(b, row)
 	}
 	g := a.groups[key]
 	if g == nil {
@@ -224,7 +224,7 @@ func (a *arranger) addGroup(g *group) error {
 	}
 	from := &record.Batch{Header: g.header, Origin: g.origin, Cursor: g.cursor}
 	for i := range g.rows {
-		if err := a.add(from, g.rows[i]); err != nil {
+		if err := a.add(from, &g.rows[i]); err != nil {
 			return err
 		}
 	}
@@ -232,7 +232,7 @@ func (a *arranger) addGroup(g *group) error {
 }
 
 // add puts a row into the sink's next batch. A batch ends when it holds BatchSize records, but never inside a group.
-func (a *arranger) add(from *record.Batch, row record.Row) error {
+func (a *arranger) add(from *record.Batch, row *record.Row) error {
 	isNew := row.Fate.Open()
 	if isNew && row.Group != 0 && a.out != nil && len(a.out.Rows) > 0 {
 		last := &a.out.Rows[len(a.out.Rows)-1]
@@ -246,14 +246,14 @@ func (a *arranger) add(from *record.Batch, row record.Row) error {
 		}
 	}
 	if a.out == nil {
-		a.out = a.batches.get()
+		a.out = a.outs.get()
 		a.out.Header, a.out.Origin = from.Header, from.Origin
 	}
 	if s := a.current; s != nil && (len(a.from) == 0 || a.from[len(a.from)-1] != s) {
 		s.users.Add(1)
 		a.from = append(a.from, s)
 	}
-	a.out.Rows = append(a.out.Rows, row)
+	a.out.Rows = append(a.out.Rows, *row)
 	a.out.Cursor = from.Cursor
 	if isNew {
 		a.open++

@@ -44,16 +44,16 @@ type share struct {
 // drop ends one use; the last one frees the batch for other rows.
 func (r *run) drop(s *share) {
 	if s.users.Add(-1) == 0 {
-		r.recycle(s.batch)
+		r.recycle(&r.batches, s.batch)
 	}
 }
 
-// recycle empties a batch and keeps it for the next rows. After a fault nothing is used again: a sink that was broken
-// off may still be at work.
-func (r *run) recycle(b *record.Batch) {
+// recycle empties a batch and keeps it for the next rows of its kind. After a fault nothing is used again: a sink that was
+// broken off may still be at work.
+func (r *run) recycle(kind *pool[record.Batch], b *record.Batch) {
 	if r.stopped() {
 		return
 	}
 	b.Reset()
-	r.batches.put(b)
+	kind.put(b)
 }

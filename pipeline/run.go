@@ -88,7 +88,8 @@ type run struct {
 	halt     chan struct{} // closed when no new row may enter: an error, or the end of the limit
 	haltOnce sync.Once
 	chunks   pool[Chunk]
-	batches  pool[record.Batch]
+	batches  pool[record.Batch] // that rows are decoded into: they have room for cells
+	outs     pool[record.Batch] // for the sink, of rows whose cells are elsewhere
 	line     line
 
 	first, untold error // see retire
@@ -218,6 +219,10 @@ func (r *run) retire(l *load) {
 		for _, s := range l.from {
 			r.drop(s)
 		}
-		r.recycle(l.batch)
+		if r.o.BatchSize == 0 && r.o.Group == nil {
+			r.recycle(&r.batches, l.batch)
+		} else {
+			r.recycle(&r.outs, l.batch)
+		}
 	}
 }
