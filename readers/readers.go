@@ -215,6 +215,7 @@ func faults(b *record.Batch) {
 		for k, v := range b.Rows[i].Origin {
 			if s := v.Text(); len(s) > 2 && s[0] == '#' && columns.ErrorCell(s) {
 				b.Rows[i].Origin[k] = record.Of(record.Fault, s)
+				b.Rows[i].Text = ""
 			}
 		}
 	}

@@ -108,6 +108,7 @@ type Row struct {
 	Line   int64   // 1-based line, sheet row or element in its source, 0 if unknown
 	Values []Value // under Batch.Header
 	Origin []Value // as read, under Batch.Origin: what rejected.csv repeats; may have more or fewer cells (ragged)
+	Text   string  // Origin as a line of a CSV file with commas and quotes, if it was read from one and can be copied; or ""
 
 	Fate   Fate
 	Late   bool   // a call for the row broke off, now or in an earlier attempt: what it sent may still be on its way

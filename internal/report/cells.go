@@ -48,6 +48,16 @@ func appendCells(dst []byte, cells []record.Value, keep []int) []byte {
 	return dst[:at]
 }
 
+// copyable reports whether cells need no quotes for what they begin and end with.
+func copyable(cells []record.Value) bool {
+	for i := range cells {
+		if s := cells[i].Text(); s != "" && (s[0] < '$' || s[0] >= bom[0] || s[len(s)-1] <= ' ') {
+			return false
+		}
+	}
+	return true
+}
+
 // appendCarefully appends a cell without its comma, and decides whether quotes are needed.
 func appendCarefully(dst []byte, s string) []byte {
 	if !needsQuotes(s) {

@@ -84,3 +84,43 @@ func FuzzAppendCell(f *testing.F) {
 		}
 	})
 }
+
+// TestCopiedLines has rows whose text can be copied, and such that are written cell by cell although they have one: another
+// number of cells than the header, and cells that would need quotes where they have none.
+func TestCopiedLines(t *testing.T) {
+	h, err := record.NewHeader([]string{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := record.NewHeader([]string{"a", "_row"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		header *record.Header
+		text   string
+		cells  []string
+		want   string
+	}{
+		{h, `1,2`, []string{"1", "2"}, `1,2`},
+		{h, `"1",`, []string{"1", ""}, `"1",`},
+		{h, `"x, y","z ""z"""`, []string{"x, y", `z "z"`}, `"x, y","z ""z"""`},
+		{h, "\"x\r\ny\",2", []string{"x\r\ny", "2"}, "\"x\r\ny\",2"},
+		{h, ` 1,2`, []string{" 1", "2"}, `" 1",2`},
+		{h, `1,2 `, []string{"1", "2 "}, `1,"2 "`},
+		{h, `#1,2`, []string{"#1", "2"}, `"#1",2`},
+		{h, "\ufeff1,2", []string{"\ufeff1", "2"}, "\"\ufeff1\",2"},
+		{h, `1`, []string{"1"}, `1,`},
+		{h, `1,2,3`, []string{"1", "2", "3"}, `1,2`},
+		{h, "", []string{"1", "2"}, `1,2`},
+		{again, `1,2`, []string{"1", "2"}, `1`},
+	} {
+		row := record.Row{Num: 7, Text: c.text, Fate: record.Accepted, Action: "created", ID: "x"}
+		for _, s := range c.cells {
+			row.Origin = append(row.Origin, record.TextOf(s))
+		}
+		if got, want := string(AcceptedLines(c.header).Append(nil, &row)), c.want+",7,created,x\n"; got != want {
+			t.Errorf("%q: %q, want %q", c.text, got, want)
+		}
+	}
+}

@@ -20,8 +20,8 @@ const (
 // ownColumns are never taken over from the input: a file that crmetl wrote and that is read again brings last time's.
 var ownColumns = []string{colRow, colAction, colID, colField, colRule, colError}
 
-// Lines renders rows as lines of a result file: comma-separated, UTF-8, lines end with LF, quotes only where they are
-// needed. Each line has the cells of the input as they were read, under the input's own header, and the columns that
+// Lines renders rows as lines of a result file: comma-separated, UTF-8, lines end with LF, quotes where they are needed,
+// or where the input has them. Each line has the cells of the input as they were read, under the input's own header, and the columns that
 // crmetl adds at the end.
 //
 // A row with too few cells gets empty ones. A row with too many keeps the ones beyond the last column too: in _error,
@@ -31,6 +31,7 @@ type Lines struct {
 	names []string
 	width int // columns of the input
 	own   []string
+	all   bool // all columns of the input are repeated
 }
 
 // AcceptedLines renders lines of success.csv.
@@ -54,6 +55,7 @@ func newLines(origin *record.Header, own ...string) *Lines {
 			l.names = append(l.names, name)
 		}
 	}
+	l.all = len(l.keep) == l.width
 	return l
 }
 
@@ -71,7 +73,11 @@ func (l *Lines) AppendHeader(dst []byte) []byte {
 
 // Append appends the line of a row.
 func (l *Lines) Append(dst []byte, row *record.Row) []byte {
-	dst = appendCells(dst, row.Origin, l.keep)
+	if l.all && row.Text != "" && len(row.Origin) == l.width && copyable(row.Origin) {
+		dst = append(append(dst, row.Text...), ',')
+	} else {
+		dst = appendCells(dst, row.Origin, l.keep)
+	}
 	dst = append(strconv.AppendInt(dst, row.Num, 10), ',')
 	if l.own[1] == colAction {
 		dst = appendCell(appendCell(dst, row.Action), row.ID)

@@ -1,6 +1,7 @@
 package csv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/text/encoding/charmap"
+
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
 )
 
 // a case of reading: the rows, per row its problem ("" if it is good), the line it begins on, and the fault at the end.
@@ -279,5 +283,41 @@ func TestEvidence(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, r.Evidence()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestText has rows that can be copied into a file with commas and quotes as they stand, and such that can't.
+func TestText(t *testing.T) {
+	for in, want := range map[string][]string{
+		"a,b\n1,2\r\n\"x, y\",\"z\"\"\r\nz\"\n\n,\n3,4":                       {"1,2", "\"x, y\",\"z\"\"\r\nz\"", ",", "3,4"},
+		"a,b\n1,2 \" tall\n3,4\n\"5\"6,7\n8,9\n":                              {"", "3,4", "", "8,9"},
+		"a,b\n\"" + strings.Repeat("long, ", 8000) + "\",2\n3,\"4 \"\" 4\"\n": {"\"" + strings.Repeat("long, ", 8000) + "\",2", "3,\"4 \"\" 4\""},
+		"a;b\n1;2\n":                      {""},
+		"a,b\n'1','2'\n'3','4, 5'\n":      {"", ""},
+		"a,b\n1,\"x \\\"y\\\" z\"\n2,3\n": {"", ""},
+		"a,b\n# no row\n1,2\n":            {""},
+	} {
+		r, err := New(strings.NewReader(in), Options{})
+		if err != nil {
+			t.Errorf("%.40q: %v", in, err)
+			continue
+		}
+		var got []string
+		for {
+			var c pipeline.Chunk
+			var b record.Batch
+			if err := r.Next(context.Background(), &c); err != nil {
+				break
+			}
+			if err := r.Decode(&c, &b); err != nil {
+				t.Error(err)
+			}
+			for _, row := range b.Rows {
+				got = append(got, row.Text)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%.40q: %s", in, diff)
+		}
 	}
 }

@@ -34,11 +34,15 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 		cells = r.header.Len()
 	}
 	d.vals = b.Room(min(cells, len(data)+1))[:0] // there are no more cells than bytes, whatever the header says
-	if r.d.simple() {
-		d.fast(w, marked)
-	} else {
+	if !r.d.simple() {
+		d.begin = -1
 		d.plain()
+		return fault
 	}
+	if !r.d.common() {
+		d.begin = -1
+	}
+	d.fast(w, marked)
 	return fault
 }
 
@@ -116,10 +120,11 @@ type decoder struct {
 	stray   int            // cell of the current row with text after its closing quote, or -1
 	where   int64          // line of that text
 	bare    bool           // the rows are to have no cells
+	begin   int            // of the current row, if it can be copied as it stands; otherwise -1
 }
 
-// endRow makes a row of the cells since the last one, and returns the cells of all rows.
-func (d *decoder) endRow(vals []record.Value) []record.Value {
+// endRow makes a row of the cells since the last one, and returns the cells of all rows. The text of the row ends at end.
+func (d *decoder) endRow(vals []record.Value, end int) []record.Value {
 	cells := vals[d.first:len(vals):len(vals)]
 	d.first = len(vals)
 	row := d.b.Add()
@@ -128,6 +133,9 @@ func (d *decoder) endRow(vals []record.Value) []record.Value {
 		d.first, vals = 0, vals[:0]
 	} else {
 		row.Values, row.Origin = cells, cells
+		if d.begin >= 0 {
+			row.Text = d.s[d.begin:end]
+		}
 	}
 	if d.stray >= 0 {
 		d.refuseQuote(row)
@@ -170,7 +178,7 @@ func (d *decoder) plain() {
 				}
 				d.vals = append(d.vals, record.TextOf(dialect.text(d.s[c.from:c.to], c)))
 			}
-			d.vals = d.endRow(d.vals)
+			d.vals = d.endRow(d.vals, got.end)
 		}
 		pos = got.end
 	}
@@ -183,7 +191,7 @@ func (d *decoder) fast(w *window, marked bool) {
 	delim, quote := d.reader.d.delim[0], d.reader.d.quote
 	marks := newMarks(delim, quote)
 	n := len(d.data)
-	x := cutter{decoder: d, vals: d.vals, delim: delim, quote: quote, skip: -1, open: -1}
+	x := cutter{decoder: d, vals: d.vals, delim: delim, quote: quote, skip: -1, open: -1, copies: d.begin == 0}
 	for from := 0; from < n; from += windowSize {
 		to := min(from+windowSize, n)
 		if !marked {
@@ -212,6 +220,7 @@ type cutter struct {
 	whole        bool  // the cell is in vals already: it was quoted, and nothing but its end follows
 	escaped      bool  // there are quotes inside the quotes
 	inner        int64 // line ends inside the row's quotes
+	copies       bool  // rows can be copied as they stand, unless there is something odd about them
 }
 
 // plain reports that the cutter is inside an unquoted cell.
@@ -249,7 +258,7 @@ func (x *cutter) endLine(i int) {
 		x.whole = true
 	}
 	if x.whole {
-		x.vals = x.endRow(x.vals)
+		x.vals = x.endRow(x.vals, i)
 		x.whole = false
 	}
 	x.line += 1 + x.inner
@@ -258,6 +267,9 @@ func (x *cutter) endLine(i int) {
 	if x.data[i] == '\r' && i+1 < len(x.data) && x.data[i+1] == '\n' {
 		x.skip = i + 1
 		x.start++
+	}
+	if x.copies {
+		x.begin = x.start
 	}
 }
 
@@ -287,7 +299,9 @@ func (x *cutter) block(base int, m uint64) {
 		case c == '\n' || c == '\r':
 			x.endLine(i)
 		case i == x.start:
-			x.open = i // any other quote outside of quotes is text
+			x.open = i
+		default:
+			x.begin = -1 // any other quote outside of quotes is text, which others may read otherwise
 		}
 	}
 }
@@ -298,8 +312,11 @@ func (x *cutter) close(i int) {
 	if next == len(x.data) || x.data[next] == x.delim || x.data[next] == '\n' || x.data[next] == '\r' {
 		x.vals = append(x.vals, record.TextOf(x.reader.d.text(x.s[x.open+1:i], span{x.open + 1, i, x.escaped})))
 		x.whole = true
-	} else if x.stray < 0 { // the cell goes on, unquoted
-		x.stray, x.where = len(x.vals)-x.first, x.line+x.inner
+	} else {
+		x.begin = -1
+		if x.stray < 0 { // the cell goes on, unquoted
+			x.stray, x.where = len(x.vals)-x.first, x.line+x.inner
+		}
 	}
 	x.open, x.escaped = -1, false
 }
@@ -309,11 +326,12 @@ func (x *cutter) end() {
 	n := len(x.data)
 	switch {
 	case x.open >= 0:
+		x.begin = -1
 		x.vals = append(x.vals, record.TextOf(x.reader.d.text(x.s[x.open+1:n], span{x.open + 1, n, x.escaped})))
 	case !x.whole && (x.start < n || len(x.vals) > x.first):
 		x.vals = append(x.vals, record.TextOf(x.s[x.start:n]))
 	case !x.whole:
 		return
 	}
-	x.endRow(x.vals)
+	x.endRow(x.vals, n)
 }

@@ -17,6 +17,9 @@ type dialect struct {
 // simple reports whether the fast decoder knows the dialect.
 func (d *dialect) simple() bool { return len(d.delim) == 1 && d.escape == 0 && d.comment == "" }
 
+// common reports whether a record can go into a file with commas and quotes as it stands.
+func (d *dialect) common() bool { return d.simple() && d.delim == "," && d.quote == '"' }
+
 // kind is what a record is.
 type kind uint8
 

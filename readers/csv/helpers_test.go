@@ -2,6 +2,7 @@ package csv
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,20 @@ func drain(r *Reader) table {
 	}
 }
 
+// copies panics unless a text that a row says can be copied reads as its cells, by the strict rules of the standard library.
+func copies(line string, cells []string) {
+	if line == "" {
+		return
+	}
+	r := csv.NewReader(strings.NewReader(line + "\n"))
+	r.FieldsPerRecord = -1
+	all, err := r.ReadAll()
+	want := strings.ReplaceAll(strings.Join(cells, "\x00"), "\r\n", "\n") // as it reads all line ends
+	if err != nil || len(all) != 1 || len(all[0]) != len(cells) || strings.Join(all[0], "\x00") != want {
+		panic(fmt.Sprintf("%q can be copied, it says; it reads as %q (%v), and the cells are %q", line, all, err, cells))
+	}
+}
+
 func (t *table) add(b *record.Batch) {
 	for i := range b.Rows {
 		row := &b.Rows[i]
@@ -49,6 +64,7 @@ func (t *table) add(b *record.Batch) {
 		for _, v := range row.Origin {
 			cells = append(cells, strings.Clone(v.Text()))
 		}
+		copies(row.Text, cells)
 		t.rows = append(t.rows, cells)
 		problem := ""
 		if row.Err != nil {
