@@ -159,18 +159,23 @@ func FuzzBare(f *testing.F) {
 			if err != nil {
 				return
 			}
-			rewind(r, in)
-			got := drain(r)
-			r.bare = 0
-			rewind(r, in)
-			want := drain(r)
-			for _, rows := range [][][]string{want.rows, got.rows} {
-				for i := range rows {
-					rows[i] = nil
+			for _, piece := range []int{1, 100, pieceSize} {
+				r.bare = o.Bare
+				rewind(r, in)
+				r.piece = piece
+				got := drain(r)
+				r.bare = 0
+				rewind(r, in)
+				r.piece = piece
+				want := drain(r)
+				for _, rows := range [][][]string{want.rows, got.rows} {
+					for i := range rows {
+						rows[i] = nil
+					}
 				}
-			}
-			if got.text() != want.text() {
-				t.Fatalf("%+v: only counted\n%s\nread\n%s", o, got.text(), want.text())
+				if got.text() != want.text() {
+					t.Fatalf("%+v, pieces of %d: only counted\n%s\nread\n%s", o, piece, got.text(), want.text())
+				}
 			}
 		}
 	})
