@@ -195,10 +195,16 @@ type Batch struct {
 	Out    []byte // the batch as a writer's encoder rendered it, if one did
 	Cursor string // where a source could go on after this batch
 
-	free   []Value   // unused cells of the current block
-	blocks [][]Value // all blocks, in the order of their use
-	used   int       // how many of them were begun
-	arena  *arena    // where texts of the batch are put together
+	free   []Value // unused cells of the current block
+	blocks []block // all blocks, in the order of their use
+	used   int     // how many of them were begun
+	arena  *arena  // where texts of the batch are put together
+}
+
+// block is memory of cells.
+type block struct {
+	cells []Value
+	top   int // cells from here on hold nothing
 }
 
 // cellBlock is how many cells a batch allocates at once.
@@ -221,12 +227,16 @@ func (b *Batch) Reset() {
 	if cap(b.Out) > maxKeptOut {
 		b.Out = nil
 	}
+	b.leave()
 	kept := 0
-	for i, block := range b.blocks {
-		if kept += len(block); kept > maxKept && i > 0 {
+	for i := range b.blocks {
+		if kept += len(b.blocks[i].cells); kept > maxKept && i > 0 {
 			clear(b.blocks[i:])
 			b.blocks = b.blocks[:i]
 			break
+		}
+		if i >= b.used {
+			b.blocks[i].end(0)
 		}
 	}
 	*b = Batch{Rows: b.Rows[:0], Out: b.Out[:0], blocks: b.blocks, arena: b.arena}
@@ -263,14 +273,28 @@ func (b *Batch) Room(n int) []Value {
 
 // block begins the next block of n cells or more: one from before Reset if it is large enough.
 func (b *Batch) block(n int) []Value {
-	if b.used < len(b.blocks) && len(b.blocks[b.used]) >= n {
-		b.used++
-		return b.blocks[b.used-1]
+	b.leave()
+	if b.used == len(b.blocks) || len(b.blocks[b.used].cells) < n {
+		b.blocks = append(b.blocks[:b.used], block{cells: make([]Value, max(n, cellBlock))})
 	}
-	block := make([]Value, max(n, cellBlock))
-	b.blocks = append(b.blocks[:b.used], block)
 	b.used++
-	return block
+	return b.blocks[b.used-1].cells
+}
+
+// leave ends the use of the current block.
+func (b *Batch) leave() {
+	if b.used > 0 {
+		last := &b.blocks[b.used-1]
+		last.end(len(last.cells) - len(b.free))
+	}
+}
+
+// end empties the cells behind the first n. What stands there from an earlier use would keep that one's texts alive.
+func (k *block) end(n int) {
+	if n < k.top {
+		clear(k.cells[n:k.top])
+	}
+	k.top = n
 }
 
 // arena is where many short texts share one piece of memory. What was written stays as it is for as long as somebody

@@ -45,3 +45,27 @@ func TestBatchReuse(t *testing.T) {
 		t.Errorf("a long text has %d bytes", len(long))
 	}
 }
+
+// TestBatchForgets uses a batch for less and less: nothing of earlier rows is left in its memory, which would keep their
+// texts alive.
+func TestBatchForgets(t *testing.T) {
+	var b Batch
+	for round := range 40 {
+		b.Reset()
+		mark := string(byte('A' + round))
+		for range 1 + 3*(40-round)/(1+round%3) {
+			cells := b.Room(1 + 7*(round%5)*40)
+			for k := range cells {
+				cells[k] = TextOf(mark)
+			}
+		}
+		b.Reset()
+		for i, block := range b.blocks {
+			for k, v := range block.cells {
+				if s := v.Text(); s != "" && s != mark {
+					t.Fatalf("round %s: cell %d of block %d holds a text of round %s", mark, k, i, s)
+				}
+			}
+		}
+	}
+}

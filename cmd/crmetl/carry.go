@@ -152,7 +152,8 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 	if l.flags.canary > 0 && !l.resume {
 		sink = newCanary(sink, l.flags.canary, l.askCanary)
 	}
-	_, err = pipeline.Run(ctx, guarded(r), l.recipe.steps, sink, o)
+	l.heap.allow(roomyToWrite)
+	_, err = pipeline.Run(ctx, guarded(r, roomyToWrite), l.recipe.steps, sink, o)
 	read.Store(r.BytesRead())
 	if over != nil && (err == nil || errors.Is(err, pipeline.ErrStopped)) {
 		return over
@@ -317,7 +318,9 @@ func (e *stopError) StopReason() string { return e.reason }
 type sourceGuard struct{ pipeline.Source }
 
 // guarded returns a file's source as the engine is to see it.
-func guarded(src pipeline.Source) pipeline.Source { return newCollecting(&sourceGuard{src}) }
+func guarded(src pipeline.Source, room uint64) pipeline.Source {
+	return newCollecting(&sourceGuard{src}, room)
+}
 
 func (g *sourceGuard) Next(ctx context.Context, c *pipeline.Chunk) error {
 	return g.mark(g.Source.Next(ctx, c))

@@ -162,7 +162,7 @@ func (a *app) convertFile(ctx context.Context, src *source, out string, f *conve
 	}
 	refused := newRejects(f.rejected, r.Header())
 	o.Retire = refused.retire
-	counts, err := pipeline.Run(ctx, guarded(r), steps, w, o)
+	counts, err := pipeline.Run(ctx, guarded(r, roomy), steps, w, o)
 	src.hear(r)
 	if e := refused.close(); err == nil {
 		err = e

@@ -7,6 +7,6 @@ import (
 )
 
 func main() {
-	easeGC(os.Getenv)
-	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	heap := easeGC(os.Getenv)
+	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, heap, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -11,27 +11,42 @@ import (
 	"github.com/crmetl/crmetl/record"
 )
 
-// roomy is how large the heap may grow before it is cleaned up, as long as little of it is in use: a run in bounded
-// memory allocates fast and keeps little, and cleaning up by the usual rule, at twice what is in use, takes it a tenth of
-// its time.
-const roomy = 34 << 20
+// How large the heap may grow before it is cleaned up, as long as less than half of that is in use: a run in bounded memory
+// allocates fast and keeps little, and cleaning up by the usual rule, at twice what is in use, takes it a tenth of its time.
+// A run that sends keeps whole batches, with all that is read of their rows, for each of its calls.
+const (
+	roomy        = 34 << 20
+	roomyToWrite = 80 << 20
+)
 
 // atWork is what is in use at least once a run is under way: less is found in one that has just begun, and would let the
 // heap grow too far before the next cycle.
 const atWork = 7 << 20
 
 // easeGC makes the collector wait until the heap has grown to roomy, from now to the end of the process. A heap that has
-// more in use than half of that is cleaned up by the usual rule. $GOGC, if it is set, goes before.
-func easeGC(getenv func(string) string) {
-	if getenv("GOGC") == "" {
-		(&easing{percent: 100, live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}).look()
+// more in use than half of that is cleaned up by the usual rule. $GOGC, if it is set, goes before: then nil is returned.
+func easeGC(getenv func(string) string) *easing {
+	if getenv("GOGC") != "" {
+		return nil
 	}
+	e := &easing{percent: 100, live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	e.room.Store(roomy)
+	e.look()
+	return e
 }
 
 // easing sets the collector's pace anew after each of its cycles.
 type easing struct {
+	room    atomic.Uint64
 	percent int
 	live    []metrics.Sample
+}
+
+// allow lets the heap grow to room bytes from the next cycle on. It does nothing for nil.
+func (e *easing) allow(room uint64) {
+	if e != nil {
+		e.room.Store(room)
+	}
 }
 
 // wait has look called when the next cycle has found that nobody holds the mark.
@@ -42,9 +57,9 @@ func (e *easing) wait() {
 
 func (e *easing) look() {
 	metrics.Read(e.live)
-	want := 100
-	if n := max(e.live[0].Value.Uint64(), atWork); n < roomy/2 {
-		want = min(int((roomy-n)*100/n), 400)
+	want, room := 100, e.room.Load()
+	if n := max(e.live[0].Value.Uint64(), atWork); n < room/2 {
+		want = min(int((room-n)*100/n), 400)
 	}
 	if d := want - e.percent; d > 10 || d < -10 {
 		e.percent = want
@@ -58,6 +73,7 @@ func (e *easing) look() {
 // one of them stands aside until it is done, it has a processor to itself.
 type collecting struct {
 	pipeline.Source
+	room  uint64
 	since atomic.Int64 // bytes decoded since the last look
 	mu    sync.Mutex
 	heap  [3]metrics.Sample // see newCollecting
@@ -66,8 +82,9 @@ type collecting struct {
 // lookEvery is how many bytes are decoded between two looks at the heap.
 const lookEvery = 512 << 10
 
-func newCollecting(src pipeline.Source) *collecting {
-	return &collecting{Source: src, heap: [3]metrics.Sample{
+// newCollecting returns a source for a run that lets the heap grow to room.
+func newCollecting(src pipeline.Source, room uint64) *collecting {
+	return &collecting{Source: src, room: room, heap: [3]metrics.Sample{
 		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/goal:bytes"},
 	}}
 }
@@ -84,8 +101,8 @@ func (c *collecting) Decode(k *pipeline.Chunk, b *record.Batch) error {
 		if goal > 1<<40 {
 			return err // GOGC=off
 		}
-		if live < roomy/2 {
-			goal = min(goal, roomy) // it was set when less was in use
+		if live < c.room/2 {
+			goal = min(goal, c.room) // it was set when less was in use
 		}
 		// The collector begins by itself at seven tenths of the way from what is in use to its goal, or later.
 		if now > live && goal > live && (now-live)*20 >= (goal-live)*13 {

@@ -207,7 +207,7 @@ func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *
 		return refused.retire(b)
 	}
 	var body []byte
-	counts, err := pipeline.Run(ctx, guarded(src), re.steps, sinkFunc(func(b *record.Batch) error {
+	counts, err := pipeline.Run(ctx, guarded(src, roomy), re.steps, sinkFunc(func(b *record.Batch) error {
 		err := eachRecord(b, func(rows []*record.Row) error {
 			show := len(fc.Payloads) < planSamples
 			if !show && o.Group == nil {

@@ -68,6 +68,7 @@ func hinted(code int, err error, hint string) error {
 // app is one call of the program: its surroundings and the flags that every command takes.
 type app struct {
 	getenv         func(string) string
+	heap           *easing
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	stop           chan struct{} // closed at the first interrupt
@@ -85,10 +86,10 @@ type app struct {
 }
 
 // run is the whole program: main without the process around it, so that script tests can run it too.
-func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, getenv func(string) string, heap *easing, stdin io.Reader, stdout, stderr io.Writer) int {
 	// net/http writes what it does not expect of a server to the standard logger, answers' bytes included.
 	log.SetOutput(io.Discard)
-	a := &app{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, stop: make(chan struct{})}
+	a := &app{getenv: getenv, heap: heap, stdin: stdin, stdout: stdout, stderr: stderr, stop: make(chan struct{})}
 	ctx, done := a.interrupts(ctx)
 	defer done()
 	root := a.root()

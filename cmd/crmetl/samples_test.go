@@ -64,7 +64,7 @@ func (b *bench) run(want int, args ...string) string {
 		return ""
 	}
 	args = append(args, "--sandbox="+filepath.Join(b.dir, "sandbox"))
-	if code := run(context.Background(), args, getenv, strings.NewReader(""), &out, &errs); code != want {
+	if code := run(context.Background(), args, getenv, nil, strings.NewReader(""), &out, &errs); code != want {
 		b.t.Fatalf("crmetl %s: exit %d, want %d\n%s%s", strings.Join(args, " "), code, want, out.String(), errs.String())
 	}
 	return out.String()

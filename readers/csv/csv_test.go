@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
+	"unsafe"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/text/encoding/charmap"
@@ -319,5 +322,37 @@ func TestText(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%.40q: %s", in, diff)
 		}
+	}
+}
+
+// TestTextsAreLetGo decodes chunk after chunk into one batch, each with fewer cells than the one before: the texts of those
+// before are not kept.
+func TestTextsAreLetGo(t *testing.T) {
+	r, err := New(strings.NewReader("a,b,c\n1,2,3\n"), Options{Delimiter: ","})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b record.Batch
+	var texts []weak.Pointer[byte]
+	for n := 40; n > 0; n-- {
+		b.Reset()
+		c := pipeline.Chunk{Data: []byte(strings.Repeat("first,\"second, with, a, few, commas\",third\n", 10+n))}
+		if err := r.Decode(&c, &b); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Rows) != 10+n {
+			t.Fatalf("%d rows, want %d", len(b.Rows), 10+n)
+		}
+		texts = append(texts, weak.Make(unsafe.StringData(b.Rows[0].Values[0].Text())))
+	}
+	runtime.GC()
+	alive := 0
+	for _, p := range texts {
+		if p.Value() != nil {
+			alive++
+		}
+	}
+	if runtime.KeepAlive(&b); alive != 1 {
+		t.Errorf("the texts of %d chunks are in memory, want that of the last one", alive)
 	}
 }

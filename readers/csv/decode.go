@@ -207,6 +207,7 @@ func (d *decoder) fast(w *window, marked bool) {
 		}
 	}
 	x.end()
+	clear(x.vals[len(x.vals):cap(x.vals)]) // what stands there keeps a text of before alive
 }
 
 // cutter cuts a text into cells, block by block.
