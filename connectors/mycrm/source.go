@@ -184,8 +184,8 @@ func (s *source) finish() error {
 	case !s.again:
 		s.again = true
 		s.pass, s.asked = newPass(p.q), 0
-	case !p.moved() && p.seen.len() < p.count:
-		return fmt.Errorf("GET /leads: the list ends early: the vendor counts %d leads and has sent %d of them, twice", p.count, p.seen.len())
+	case !p.moved() && s.seen.len() < p.count:
+		return fmt.Errorf("GET /leads: the list ends early: the vendor counts %d leads and has sent %d of them, twice", p.count, s.seen.len())
 	default:
 		s.done = true
 		s.warn(fmt.Sprintf("leads were added or deleted while the list was read, twice: %d leads were exported, the vendor counted %d at the end", s.seen.len(), p.count))

@@ -2,12 +2,15 @@ package mycrm_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,31 +64,65 @@ func TestExportPages(t *testing.T) {
 }
 
 // TestExportWhileItChanges exports while leads are deleted and added: none is in the file twice, and who was there all the
-// time is in the file, or the run tells that the list did not stand still.
+// time is in the file, or the run tells that the list did not stand still. Pages come as they are asked for, and one after
+// the other: only then it is sure which changes can be seen.
 func TestExportWhileItChanges(t *testing.T) {
 	before := serve(t, "", 250)
 	quiet := before.export(before.open(), schema.Query{}, "id") // made-up leads are always the same
 	for _, churn := range []string{"1", "2", "3", "40"} {
-		v := serve(t, "set churn="+churn, 250)
-		c := v.open()
-		got := v.export(c, schema.Query{}, "id")
-		told := strings.Contains(strings.Join(v.warnings, ";"), "added or deleted")
-		now := v.export(c, schema.Query{}, "id")
-		missing := 0
-		for _, id := range quiet {
-			if slices.Contains(now, id) && !slices.Contains(got, id) {
-				missing++
+		for _, ordered := range []bool{false, true} {
+			v := serve(t, "set churn="+churn, 250)
+			if ordered {
+				v.proxy(inOrder())
+			}
+			c := v.open()
+			got := v.export(c, schema.Query{}, "id")
+			told := strings.Contains(strings.Join(v.warnings, ";"), "added or deleted")
+			now := v.export(c, schema.Query{}, "id")
+			missing := 0
+			for _, id := range quiet {
+				if slices.Contains(now, id) && !slices.Contains(got, id) {
+					missing++
+				}
+			}
+			if missing > 0 && !told {
+				t.Errorf("churn %s, in order %v: %d leads are missing without a word", churn, ordered, missing)
+			}
+			if slices.Sort(got); len(slices.Compact(slices.Clone(got))) != len(got) {
+				t.Errorf("churn %s, in order %v: a lead is there twice", churn, ordered)
+			}
+			if churn == "1" && (told || missing > 0) || churn == "40" && ordered && !told {
+				t.Errorf("churn %s, in order %v: told %v, missing %d", churn, ordered, told, missing)
 			}
 		}
-		if missing > 0 && !told {
-			t.Errorf("churn %s: %d leads are missing without a word", churn, missing)
+	}
+}
+
+// inOrder lets a page of leads through when the one before it has been answered.
+func inOrder() func(http.ResponseWriter, *http.Request, func()) bool {
+	var mu sync.Mutex
+	change := sync.NewCond(&mu)
+	pages := map[int]context.Context{} // of the calls of this reading: ended when the call is answered
+	return func(_ http.ResponseWriter, r *http.Request, _ func()) bool {
+		n, err := strconv.Atoi(r.URL.Query().Get("page"))
+		if r.URL.Path != "/leads" || err != nil {
+			return false
 		}
-		if slices.Sort(got); len(slices.Compact(slices.Clone(got))) != len(got) {
-			t.Errorf("churn %s: a lead is there twice", churn)
+		mu.Lock()
+		if n == 1 {
+			clear(pages)
 		}
-		if churn == "1" && (told || missing > 0) || churn == "40" && !told {
-			t.Errorf("churn %s: told %v, missing %d", churn, told, missing)
+		pages[n] = r.Context()
+		change.Broadcast()
+		for n > 1 && pages[n-1] == nil {
+			change.Wait()
 		}
+		last := pages[n-1]
+		mu.Unlock()
+		if n > 1 {
+			<-last.Done()
+		}
+		return false
 	}
 }
 
@@ -101,6 +138,59 @@ func TestExportEndsEarly(t *testing.T) {
 	})
 	if got, err := v.tryExport(v.open(), schema.Query{}, "id"); err == nil || !strings.Contains(err.Error(), "350") || !strings.Contains(err.Error(), "200") {
 		t.Errorf("%d rows, error %v", len(got), err)
+	}
+}
+
+// TestExportPagesOverlap exports a list in which a lead goes and another one comes between two pages, so that the count stays
+// and the pages overlap. What one reading lacks, the other may have; what both lack is missed.
+func TestExportPagesOverlap(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		pages  [2][3]int // the first lead of each page, in each reading
+		rows   int
+		told   bool
+		failed bool
+	}{
+		{"as it should be", [2][3]int{{1, 101, 201}, {1, 101, 201}}, 250, false, false},
+		{"once", [2][3]int{{1, 100, 201}, {1, 101, 201}}, 250, false, false},
+		{"twice, elsewhere", [2][3]int{{1, 100, 201}, {1, 101, 200}}, 250, true, false},
+		{"twice, in one place", [2][3]int{{1, 100, 201}, {1, 100, 201}}, 0, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var mu sync.Mutex
+			asked := map[string]int{}
+			v := serve(t, "", 1)
+			v.proxy(func(w http.ResponseWriter, r *http.Request, _ func()) bool {
+				page := r.URL.Query().Get("page")
+				n, err := strconv.Atoi(page)
+				if r.URL.Path != "/leads" || err != nil || n > 3 {
+					return false
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				first := tt.pages[min(asked[page], 1)][n-1]
+				asked[page]++
+				var leads []string
+				for id := first; id < first+100 && id <= 250 && (n < 3 || len(leads) < 50); id++ {
+					leads = append(leads, fmt.Sprintf(`{"id":%d}`, id))
+				}
+				_, _ = fmt.Fprintf(w, `{"count":250,"page":%d,"per_page":100,"leads":[%s]}`, n, strings.Join(leads, ","))
+				return true
+			})
+			got, err := v.tryExport(v.open(), schema.Query{}, "id")
+			if tt.failed {
+				if err == nil || !strings.Contains(err.Error(), "249") {
+					t.Errorf("%d rows, error %v", len(got), err)
+				}
+				return
+			}
+			if slices.Sort(got); err != nil || len(slices.Compact(got)) != tt.rows {
+				t.Errorf("%d rows, error %v", len(got), err)
+			}
+			if told := strings.Contains(strings.Join(v.warnings, ";"), "added or deleted"); told != tt.told {
+				t.Errorf("warnings %q", v.warnings)
+			}
+		})
 	}
 }
 
