@@ -148,6 +148,7 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 		}
 	}
 	if whole {
+		clear(b.Rows[kept:])
 		if b.Rows = b.Rows[:kept]; kept == 0 {
 			a.recycle(&a.batches, b)
 		} else if err := a.send(b, nil); err != nil {

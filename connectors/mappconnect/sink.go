@@ -100,10 +100,10 @@ func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 		events = append(events, e)
 		return nil
 	})
-	if err != nil || len(events) == 0 {
+	if p.body = body; err != nil || len(events) == 0 {
 		return err
 	}
-	p.body = append(body, ']')
+	p.body = append(p.body, ']')
 	for len(events) > 0 {
 		n := s.fit(events)
 		if err := s.send(ctx, p, events[:n], firstTries); err != nil {
@@ -193,10 +193,13 @@ func (s *sink) parcel() *parcel {
 	return p
 }
 
+// maxSpare is how many bytes of room are kept for another batch, whatever the setting.
+const maxSpare = 4 << 20
+
 // free takes a parcel back that has been sent. The transport may still read its body when a call has ended: it is left
 // alone then.
 func (s *sink) free(p *parcel) {
-	if p.readers.Load() != 0 || cap(p.body) > 2*s.conn.set.batchBytes {
+	if p.readers.Load() != 0 || cap(p.body) > max(2*s.conn.set.batchBytes, maxSpare) {
 		return
 	}
 	p.body = p.body[:0]
@@ -229,6 +232,7 @@ func (s *sink) release(p *parcel) error {
 			return err
 		}
 	}
+	clear(p.held)
 	p.held = p.held[:0]
 	return nil
 }

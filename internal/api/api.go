@@ -54,7 +54,7 @@ type Request struct {
 	Query      url.Values
 	Header     http.Header
 	Body       []byte
-	Readers    *atomic.Int32 // if set, counts who may still read Body: an answer may come before all of it has left
+	Readers    *atomic.Int32 // if set, counts who may still read Body when the call has ended: an answer may come before all of it has left
 	Idempotent bool          // repeating it after an unknown outcome does no harm
 	NoPace     bool          // not under the vendor's rate (a token call of another host)
 

@@ -120,7 +120,7 @@ func (c *Client) request(ctx context.Context, r *Request, target *url.URL) (*htt
 		Method: r.Method, URL: target, Host: target.Host, Header: r.Header.Clone(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		// A body that can't be had again, even an empty one, keeps the transport from sending twice.
-		Body: bodyOf(r), ContentLength: int64(len(r.Body)),
+		Body: c.bodyOf(r), ContentLength: int64(len(r.Body)),
 	}
 	if hr.Header == nil {
 		hr.Header = http.Header{}
@@ -148,11 +148,11 @@ func (c *Client) request(ctx context.Context, r *Request, target *url.URL) (*htt
 
 // bodyOf returns what a request carries. What nobody watches goes together with the headers, if it is short: the transport
 // knows that it is in memory.
-func bodyOf(r *Request) io.ReadCloser {
+func (c *Client) bodyOf(r *Request) io.ReadCloser {
 	if r.Readers == nil {
 		return io.NopCloser(bytes.NewReader(r.Body))
 	}
-	b := &watched{readers: r.Readers}
+	b := &watched{readers: r.Readers, sure: c.ours}
 	b.Reset(r.Body)
 	b.readers.Add(1)
 	return b
@@ -162,12 +162,15 @@ func bodyOf(r *Request) io.ReadCloser {
 type watched struct {
 	bytes.Reader
 	readers *atomic.Int32
+	sure    bool // who closes it does not read it at the same time, as some round trippers do
 	once    sync.Once
 }
 
 // Close is called by the transport when it reads no more, which may be after the call has ended.
 func (b *watched) Close() error {
-	b.once.Do(func() { b.readers.Add(-1) })
+	if b.sure {
+		b.once.Do(func() { b.readers.Add(-1) })
+	}
 	return nil
 }
 

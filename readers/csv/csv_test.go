@@ -328,7 +328,13 @@ func TestText(t *testing.T) {
 // TestTextsAreLetGo decodes chunk after chunk into one batch, each with fewer cells than the one before: the texts of those
 // before are not kept.
 func TestTextsAreLetGo(t *testing.T) {
-	r, err := New(strings.NewReader("a,b,c\n1,2,3\n"), Options{Delimiter: ","})
+	for _, o := range []Options{{Delimiter: ","}, {Delimiter: ",", Comment: "#"}} {
+		letGo(t, o)
+	}
+}
+
+func letGo(t *testing.T, o Options) {
+	r, err := New(strings.NewReader("a,b,c\n1,2,3\n"), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,15 +34,15 @@ func (r *Reader) Decode(c *pipeline.Chunk, b *record.Batch) error {
 		cells = r.header.Len()
 	}
 	d.vals = b.Room(min(cells, len(data)+1))[:0] // there are no more cells than bytes, whatever the header says
-	if !r.d.simple() {
-		d.begin = -1
-		d.plain()
-		return fault
-	}
 	if !r.d.common() {
 		d.begin = -1
 	}
-	d.fast(w, marked)
+	if r.d.simple() {
+		d.fast(w, marked)
+	} else {
+		d.plain()
+	}
+	clear(d.vals[len(d.vals):cap(d.vals)]) // what stands there keeps a text of before alive
 	return fault
 }
 
@@ -207,7 +207,7 @@ func (d *decoder) fast(w *window, marked bool) {
 		}
 	}
 	x.end()
-	clear(x.vals[len(x.vals):cap(x.vals)]) // what stands there keeps a text of before alive
+	d.vals = x.vals
 }
 
 // cutter cuts a text into cells, block by block.
