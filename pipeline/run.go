@@ -166,10 +166,13 @@ func (r *run) deliver(ctx context.Context, l *load) {
 	if l.err = r.sink.Write(ctx, l.batch); l.err != nil {
 		r.stop()
 	}
+	if len(l.keys) == 0 {
+		return // nobody waits
+	}
 	for i := range l.batch.Rows {
-		if len(l.keys) > 0 && l.batch.Rows[i].Late {
+		if l.batch.Rows[i].Late {
 			l.late = time.Now().Add(settleTime)
-			break
+			return
 		}
 	}
 }

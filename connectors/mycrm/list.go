@@ -266,12 +266,15 @@ func (p *pass) pages() int64 {
 func (p *pass) whole() bool {
 	switch {
 	case p.count < 0:
-		return p.seen.len() == p.rows
-	case p.seen.len() != p.count, p.seen.len() != p.rows, p.least < p.first:
+		return !p.overlaps()
+	case p.seen.len() != p.count, p.overlaps(), p.least < p.first:
 		return false
 	}
 	return p.count == p.first || p.q.byID() && p.rising
 }
+
+// overlaps reports whether a lead came twice, as one does where others before it come and go between two pages.
+func (p *pass) overlaps() bool { return p.seen.len() != p.rows }
 
 // moved reports whether the list changed while it was read.
 func (p *pass) moved() bool { return p.count != p.first || p.least != p.first }

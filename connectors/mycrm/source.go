@@ -174,6 +174,10 @@ func (s *source) fetch(n int64) chan fetched {
 // finish decides what a pass that has come to its end means.
 func (s *source) finish() error {
 	p := s.pass
+	got := p.seen.len()
+	if p.overlaps() {
+		got = s.seen.len() // what one reading lacks then, the other one may have brought
+	}
 	for _, ch := range s.ahead { // pages behind the end
 		<-ch
 	}
@@ -184,8 +188,8 @@ func (s *source) finish() error {
 	case !s.again:
 		s.again = true
 		s.pass, s.asked = newPass(p.q), 0
-	case !p.moved() && s.seen.len() < p.count:
-		return fmt.Errorf("GET /leads: the list ends early: the vendor counts %d leads and has sent %d of them, twice", p.count, s.seen.len())
+	case !p.moved() && got < p.count:
+		return fmt.Errorf("GET /leads: the list ends early: the vendor counts %d leads and has sent %d of them, twice", p.count, got)
 	default:
 		s.done = true
 		s.warn(fmt.Sprintf("leads were added or deleted while the list was read, twice: %d leads were exported, the vendor counted %d at the end", s.seen.len(), p.count))
