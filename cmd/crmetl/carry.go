@@ -153,7 +153,7 @@ func (l *loading) send(ctx context.Context, rec *report.Recorder, read *atomic.I
 		sink = newCanary(sink, l.flags.canary, l.askCanary)
 	}
 	l.heap.allow(roomyToWrite)
-	_, err = pipeline.Run(ctx, guarded(r, roomyToWrite), l.recipe.steps, sink, o)
+	_, err = pipeline.Run(ctx, guarded(r, l.heap), l.recipe.steps, sink, o)
 	read.Store(r.BytesRead())
 	if over != nil && (err == nil || errors.Is(err, pipeline.ErrStopped)) {
 		return over
@@ -318,8 +318,8 @@ func (e *stopError) StopReason() string { return e.reason }
 type sourceGuard struct{ pipeline.Source }
 
 // guarded returns a file's source as the engine is to see it.
-func guarded(src pipeline.Source, room uint64) pipeline.Source {
-	return newCollecting(&sourceGuard{src}, room)
+func guarded(src pipeline.Source, heap *easing) pipeline.Source {
+	return newCollecting(&sourceGuard{src}, heap)
 }
 
 func (g *sourceGuard) Next(ctx context.Context, c *pipeline.Chunk) error {

@@ -109,7 +109,7 @@ func (a *app) convertFile(ctx context.Context, src *source, out string, f *conve
 	if f.to != "" || m != nil {
 		if re, err = a.recipeFor(r, f, m, text); err == nil && re.program.GroupBy() != "" {
 			// Where rows make a record together, a first pass finds where groups end.
-			if s, err = look(ctx, r, re, f.skip, f.limit); err == nil {
+			if s, err = look(ctx, guarded(r, a.heap), re, f.skip, f.limit); err == nil {
 				r, err = src.open()
 			}
 		}
@@ -162,7 +162,7 @@ func (a *app) convertFile(ctx context.Context, src *source, out string, f *conve
 	}
 	refused := newRejects(f.rejected, r.Header())
 	o.Retire = refused.retire
-	counts, err := pipeline.Run(ctx, guarded(r, roomy), steps, w, o)
+	counts, err := pipeline.Run(ctx, guarded(r, a.heap), steps, w, o)
 	src.hear(r)
 	if e := refused.close(); err == nil {
 		err = e

@@ -293,7 +293,7 @@ func (x *exporting) run(ctx context.Context, src pipeline.Source, steps []pipeli
 		return errors.Join(err, src.Close(), w.Close())
 	}
 	var so pipeline.Counts
-	counts, err := pipeline.Run(ctx, newCollecting(src, roomy), steps, w, pipeline.Options{Stop: x.stop, Retire: func(b *record.Batch) error {
+	counts, err := pipeline.Run(ctx, newCollecting(src, x.heap), steps, w, pipeline.Options{Stop: x.stop, Retire: func(b *record.Batch) error {
 		for i := range b.Rows {
 			so.Add(b.Rows[i].Fate)
 		}

@@ -343,7 +343,7 @@ func (l *loading) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.survey, err = look(ctx, r, l.recipe, l.flags.skip, l.flags.limit)
+	l.survey, err = look(ctx, guarded(r, l.heap), l.recipe, l.flags.skip, l.flags.limit)
 	if err != nil {
 		if ctx.Err() != nil {
 			return l.interrupted()

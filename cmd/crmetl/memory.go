@@ -49,6 +49,14 @@ func (e *easing) allow(room uint64) {
 	}
 }
 
+// allowed is how large the heap may grow.
+func (e *easing) allowed() uint64 {
+	if e == nil {
+		return roomy
+	}
+	return e.room.Load()
+}
+
 // wait has look called when the next cycle has found that nobody holds the mark.
 func (e *easing) wait() {
 	type mark [32]byte // smaller ones share their memory with others
@@ -57,7 +65,7 @@ func (e *easing) wait() {
 
 func (e *easing) look() {
 	metrics.Read(e.live)
-	want, room := 100, e.room.Load()
+	want, room := 100, e.allowed()
 	if n := max(e.live[0].Value.Uint64(), atWork); n < room/2 {
 		want = min(int((room-n)*100/n), 400)
 	}
@@ -73,7 +81,7 @@ func (e *easing) look() {
 // one of them stands aside until it is done, it has a processor to itself.
 type collecting struct {
 	pipeline.Source
-	room  uint64
+	most  *easing
 	since atomic.Int64 // bytes decoded since the last look
 	mu    sync.Mutex
 	heap  [3]metrics.Sample // see newCollecting
@@ -82,9 +90,9 @@ type collecting struct {
 // lookEvery is how many bytes are decoded between two looks at the heap.
 const lookEvery = 512 << 10
 
-// newCollecting returns a source for a run that lets the heap grow to room.
-func newCollecting(src pipeline.Source, room uint64) *collecting {
-	return &collecting{Source: src, room: room, heap: [3]metrics.Sample{
+// newCollecting returns a source for a run that lets the heap grow as far as most says.
+func newCollecting(src pipeline.Source, most *easing) *collecting {
+	return &collecting{Source: src, most: most, heap: [3]metrics.Sample{
 		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/goal:bytes"},
 	}}
 }
@@ -101,8 +109,8 @@ func (c *collecting) Decode(k *pipeline.Chunk, b *record.Batch) error {
 		if goal > 1<<40 {
 			return err // GOGC=off
 		}
-		if live < c.room/2 {
-			goal = min(goal, c.room) // it was set when less was in use
+		if room := c.most.allowed(); live < room/2 {
+			goal = min(goal, room) // it was set when less was in use
 		}
 		// The collector begins by itself at seven tenths of the way from what is in use to its goal, or later.
 		if now > live && goal > live && (now-live)*20 >= (goal-live)*13 {

@@ -107,7 +107,7 @@ func (a *app) planFile(ctx context.Context, src *source, t *target, f *loadFlags
 	fc.Summary = report.Summary{Run: id, Command: "plan", Source: src.name, Target: t.name, Mode: string(re.mode), StartedAt: began}
 	s := &survey{}
 	if re.program.GroupBy() != "" {
-		if s, err = look(ctx, r, re, f.skip, f.limit); err != nil {
+		if s, err = look(ctx, guarded(r, a.heap), re, f.skip, f.limit); err != nil {
 			return a.planBroken(err)
 		}
 		if r, err = src.open(); err != nil {
@@ -207,7 +207,7 @@ func (a *app) forecast(ctx context.Context, src pipeline.Source, re *recipe, s *
 		return refused.retire(b)
 	}
 	var body []byte
-	counts, err := pipeline.Run(ctx, guarded(src, roomy), re.steps, sinkFunc(func(b *record.Batch) error {
+	counts, err := pipeline.Run(ctx, guarded(src, a.heap), re.steps, sinkFunc(func(b *record.Batch) error {
 		err := eachRecord(b, func(rows []*record.Row) error {
 			show := len(fc.Payloads) < planSamples
 			if !show && o.Group == nil {

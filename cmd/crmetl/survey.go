@@ -43,7 +43,7 @@ func look(ctx context.Context, src pipeline.Source, r *recipe, skip, limit int64
 	if !grouped {
 		steps = nil // whether the file can be read to its end, and how many rows it has, needs no mapping
 	}
-	_, err := pipeline.Run(ctx, guarded(src, roomy), steps, sinkFunc(plan), pipeline.Options{Skip: skip, Limit: limit, Retire: func(b *record.Batch) error {
+	_, err := pipeline.Run(ctx, src, steps, sinkFunc(plan), pipeline.Options{Skip: skip, Limit: limit, Retire: func(b *record.Batch) error {
 		for i := range b.Rows {
 			row := &b.Rows[i]
 			s.total = row.Num
