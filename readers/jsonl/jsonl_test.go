@@ -78,6 +78,24 @@ func TestRead(t *testing.T) {
 				{`!json not JSON at character 6 of the line: invalid character '}' looking for beginning of value: {"a":}`},
 				{"!json not a JSON object: [1]"}, {`!json column "a": the key stands twice: {"a":1,"a":2}`},
 				{`!json column "a": the text holds half of a character (an unpaired surrogate): {"a":"\ud800"}`}, {"number:3"}}},
+		{name: "a key twice, with members", in: `{"a":{"b":1},"a":"x"}` + "\n" + `{"a":"x","a":{"b":1}}` + "\n" + `{"a":{"c":1},"a":{"b":1}}` + "\n" + `{"a":{},"a":{"b":1}}` + "\n" + `{"a":{"b":1}}` + "\n" + `{"a":{}}` + "\n" + `{"a":"x"}` + "\n",
+			columns: []string{"a.b", "a", "a.c"},
+			rows: [][]string{
+				{`!json column "a": the key stands twice: {"a":{"b":1},"a":"x"}`},
+				{`!json column "a": the key stands twice: {"a":"x","a":{"b":1}}`},
+				{`!json column "a": the key stands twice: {"a":{"c":1},"a":{"b":1}}`},
+				{`!json column "a": the key stands twice: {"a":{},"a":{"b":1}}`},
+				{"number:1", "absent:", "absent:"}, {"absent:", "json:{}", "absent:"}, {"absent:", "text:x", "absent:"}}},
+		{name: "a key twice, never a value", in: `{"a":{"b":1,"c":1}}` + "\n" + `{"a":{},"a":{"b":1}}` + "\n" + `{"a":{"b":1},"a":{}}` + "\n" + `{"a":null,"a":{"b":1}}` + "\n" + `{"a":{"b":1},"a":null}` + "\n" + `{"a":null,"a":{}}` + "\n" + `{"a":{"b":1}}` + "\n",
+			columns: []string{"a.b", "a.c"},
+			rows: [][]string{
+				{"number:1", "number:1"},
+				{`!json column "a": the key stands twice: {"a":{},"a":{"b":1}}`},
+				{`!json column "a": the key stands twice: {"a":{"b":1},"a":{}}`},
+				{`!json column "a": the key stands twice: {"a":null,"a":{"b":1}}`},
+				{`!json column "a": the key stands twice: {"a":{"b":1},"a":null}`},
+				{`!json column "a": the key stands twice: {"a":null,"a":{}}`},
+				{"number:1", "absent:"}}},
 		{name: "a key behind the sample", in: strings.Repeat("{\"a\":1}\n", sampleLines) + "{\"a\":2,\"new\":3}\n", columns: []string{"a"},
 			rows: append(repeat([]string{"number:1"}, sampleLines), []string{`!column column "new": the key "new" is not among the columns, which are the keys of the first 1000 lines: {"a":2,"new":3}`})},
 		{name: "not UTF-8 far behind", in: strings.Repeat("{\"a\":1}\n", 9000) + "{\"a\":\"\xff\"}\n{\"a\":2}\n", columns: []string{"a"},
@@ -173,7 +191,7 @@ func TestSource(t *testing.T) {
 // FuzzAgainstStandard holds rows against encoding/json: a line is refused if that refuses it, and the cells of others
 // are its values.
 func FuzzAgainstStandard(f *testing.F) {
-	for _, s := range []string{`{"a":1}`, `{"a":{"b":[{"c":"}"}]},"d":"\\"}`, `{"a":"\ud83e\udd86"}`, `{"a":"\ud800x"}`, ` { "a" : { } } `, `[]`, `{"a":null,"a":1}`, `{"a":1}{`, `{"a":-0.10e5,"b":true}`} {
+	for _, s := range []string{`{"a":1}`, `{"a":{"b":[{"c":"}"}]},"d":"\\"}`, `{"a":"\ud83e\udd86"}`, `{"a":"\ud800x"}`, ` { "a" : { } } `, `[]`, `{"a":null,"a":1}`, `{"a":{"b":[{"c":1}]},"a":"x"}`, `{"a":{"b":1},"a":{"c":2}}`, `{"a":1}{`, `{"a":-0.10e5,"b":true}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

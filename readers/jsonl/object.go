@@ -11,9 +11,12 @@ import (
 	"github.com/crmetl/crmetl/record"
 )
 
-// visit is told what a walk through an object meets at a path: a value that is no object, or an object without members.
-// path is only good during the call.
+// visit is told what a walk through an object meets at a path: a value that is no object, an object without members,
+// or, as the text "{", that the members of an object follow. path is only good during the call.
 type visit func(path []byte, raw string) error
+
+// members is what a visit is told before the members of an object.
+const members = "{"
 
 // walk goes through the members of the object that begins at s[i], in order, and returns the place after it. s must
 // be valid JSON. path is the name of the object with a dot after it, or empty.
@@ -25,7 +28,9 @@ func walk(s string, i int, path []byte, f visit) (int, error) {
 		i = blank(s, blank(s, end)+1)
 		var err error
 		if s[i] == '{' && s[blank(s, i+1)] != '}' {
-			i, err = walk(s, i, append(name, '.'), f)
+			if err = f(name, members); err == nil {
+				i, err = walk(s, i, append(name, '.'), f)
+			}
 		} else {
 			end = value(s, i)
 			err = f(name, s[i:end])
@@ -147,6 +152,9 @@ func newSampler() *sampler { return &sampler{firm: map[string]bool{}} }
 
 func (s *sampler) add(line []byte) {
 	_, _ = walk(string(line), 0, nil, func(path []byte, raw string) error { // the callback has no error
+		if raw == members {
+			return nil
+		}
 		firm, known := s.firm[string(path)]
 		if !known {
 			s.order = append(s.order, string(path))
@@ -179,37 +187,56 @@ func (s *sampler) names() []string {
 // columns finds the cell of a name.
 type columns struct {
 	index    map[string]int
-	children map[string][]int // of a name with members: their cells
+	children map[string]*object // of a name with members
+	own      []*object          // by column: that of children, for lines in which it has members
 	header   *record.Header
 }
 
+// object is a name with members, as user beside the columns user.name and user.mail.
+type object struct {
+	place int // among the objects
+	cells []int
+}
+
 func newColumns(h *record.Header) columns {
-	c := columns{index: make(map[string]int, h.Len()), children: map[string][]int{}, header: h}
+	c := columns{index: make(map[string]int, h.Len()), children: map[string]*object{}, header: h}
 	for i := range h.Len() {
 		n := h.Name(i)
 		c.index[n] = i
 		for k := range len(n) {
 			if n[k] == '.' {
-				c.children[n[:k]] = append(c.children[n[:k]], i)
+				o := c.children[n[:k]]
+				if o == nil {
+					o = &object{place: len(c.children)}
+					c.children[n[:k]] = o
+				}
+				o.cells = append(o.cells, i)
 			}
 		}
+	}
+	for i := range h.Len() {
+		c.own = append(c.own, c.children[h.Name(i)])
 	}
 	return c
 }
 
-// find returns the cell of a name; guess is tried first, since lines tend to have the same keys in the same order.
-func (c *columns) find(name []byte, guess int) (int, bool) {
-	if guess < c.header.Len() && c.header.Name(guess) == string(name) {
-		return guess, true
+// find returns the cell of a name, -1 if it is no column, and what is known of its members. guess is tried first, since
+// lines tend to have the same keys in the same order.
+func (c *columns) find(name []byte, guess int) (int, *object) {
+	i, ok := guess, guess < c.header.Len() && c.header.Name(guess) == string(name)
+	if !ok {
+		if i, ok = c.index[string(name)]; !ok {
+			return -1, c.children[string(name)]
+		}
 	}
-	i, ok := c.index[string(name)]
-	return i, ok
+	return i, c.own[i]
 }
 
 // walker fills rows.
 type walker struct {
 	columns *columns
 	path    []byte // memory of paths
+	met     []bool // by object: whether the line had it
 }
 
 // refusal carries a problem through a walk.
@@ -257,25 +284,31 @@ func (w *walker) read(raw []byte, s string, cells []record.Value) error {
 		return refuse("json", "", "not a JSON object")
 	}
 	next := 0
+	w.met = append(w.met[:0], make([]bool, len(w.columns.children))...)
 	_, err := walk(s, begin, w.path[:0], func(path []byte, value string) error {
 		if value[0] == '"' && halfPair(value) {
 			return refuse("json", string(path), "the text holds half of a character (an unpaired surrogate)")
 		}
-		i, ok := w.columns.find(path, next)
-		if ok {
-			if cells[i].Kind() != record.Absent {
-				return refuse("json", string(path), "the key stands twice")
+		i, o := w.columns.find(path, next)
+		if i >= 0 && cells[i].Kind() != record.Absent || o != nil && w.met[o.place] {
+			return refuse("json", string(path), "the key stands twice")
+		}
+		switch {
+		case value == members: // of which none is a column if o is nil: the first of them says so
+			if o != nil {
+				w.met[o.place] = true
 			}
+			return nil
+		case i >= 0:
 			cells[i] = valueOf(value)
 			next = i + 1
 			return nil
-		}
-		below := w.columns.children[string(path)]
-		switch {
-		case len(below) > 0 && value[0] == '{': // an empty object: nothing to say about its members
+		case o != nil && value[0] == '{': // an empty object: nothing to say about its members
+			w.met[o.place] = true
 			return nil
-		case len(below) > 0 && value == "null": // no object: its members are null, too
-			for _, i := range below {
+		case o != nil && value == "null": // no object: its members are null, too
+			w.met[o.place] = true
+			for _, i := range o.cells {
 				if cells[i].Kind() != record.Absent {
 					return refuse("json", string(path), "the key stands twice")
 				}
