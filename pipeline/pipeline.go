@@ -64,6 +64,9 @@ type Ledger interface {
 	// Sending is called when the call is about to leave, after any waiting for the vendor's rate. When it returns,
 	// the intent is durable. op says what is called, as in "POST /customers".
 	Sending(op string, rows ...*record.Row) (call int64, err error)
+	// SendingAgain is Sending for a call that may be made again whatever became of it. When it returns, the intent
+	// outlives the process; it is durable soon after.
+	SendingAgain(op string, rows ...*record.Row) (call int64, err error)
 	// Undone says that the call is known to have had no effect (refused connection, 429), so that its rows are as
 	// if it had not been made.
 	Undone(call int64, why string) error

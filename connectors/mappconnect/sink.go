@@ -148,10 +148,14 @@ func (s *sink) post(ctx context.Context, p *parcel, events []event, tries int) (
 	for _, e := range events {
 		rows = append(rows, e.rows...)
 	}
+	send := s.Call
+	if !events[0].once {
+		send = s.CallAgain
+	}
 	for n := 1; ; n++ {
 		call := s.conn.request(http.MethodPost, path, s.query, part)
 		call.Readers = &p.readers
-		res, err := s.Call(ctx, call, rows...)
+		res, err := send(ctx, call, rows...)
 		if err != nil || res.Verdict != delivery.Unknown || !s.repeats(events) || n >= tries {
 			return res, rows, err
 		}

@@ -154,6 +154,36 @@ func TestFates(t *testing.T) {
 }
 
 // odd refuses calls with an event whose number is odd.
+// TestIntents checks which calls wait until their intent is durable: those whose events must not be sent twice, and all if
+// rows in doubt are to be left alone.
+func TestIntents(t *testing.T) {
+	for name, tt := range map[string]struct {
+		object string
+		load   schema.Load
+		rows   *record.Batch
+		want   []string
+	}{
+		"users":       {object: objUser, rows: users(2), want: []string{"send again 1 rows 1,2"}},
+		"users, hold": {object: objUser, load: schema.Load{Unsure: schema.Hold}, rows: users(2), want: []string{"send 1 rows 1,2"}},
+		"mails":       {object: objEmail, rows: table("email|messageId", "a@example.com|1"), want: []string{"send 1 rows 1"}},
+		"mails, resend": {object: objEmail, load: schema.Load{Unsure: schema.Resend}, rows: table("email|messageId", "a@example.com|1"),
+			want: []string{"send 1 rows 1"}},
+		"both kinds": {object: objUser, rows: table("email|messageId", "a@x.com|-", "b@x.com|9"), want: []string{"send again 1 rows 1", "send 2 rows 2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			l := newLedger(t)
+			if err := f.load(f.connect(), tt.object, tt.load, l, tt.rows); err != nil {
+				t.Fatal(err)
+			}
+			sent := slices.DeleteFunc(l.Log(), func(s string) bool { return !strings.HasPrefix(s, "send") })
+			if diff := cmp.Diff(tt.want, sent); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func odd(status string) func(int, []string) string {
 	return func(_ int, events []string) string {
 		for _, e := range events {

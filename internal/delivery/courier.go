@@ -99,9 +99,10 @@ func (k *Courier) date(h http.Header) {
 // noLedger serves runs that keep no journal.
 type noLedger struct{}
 
-func (noLedger) Sending(string, ...*record.Row) (int64, error) { return 0, nil }
-func (noLedger) Undone(int64, string) error                    { return nil }
-func (noLedger) Settled(int64, string, ...*record.Row) error   { return nil }
+func (noLedger) Sending(string, ...*record.Row) (int64, error)      { return 0, nil }
+func (noLedger) SendingAgain(string, ...*record.Row) (int64, error) { return 0, nil }
+func (noLedger) Undone(int64, string) error                         { return nil }
+func (noLedger) Settled(int64, string, ...*record.Row) error        { return nil }
 
 // Settle tells the ledger what became of rows: by the last call of r, or without a call if r is empty.
 func (k *Courier) Settle(r Result, note string, rows ...*record.Row) error {
@@ -178,7 +179,20 @@ func Excerpt(body []byte) string {
 // unknown.
 //
 // Rows of which a call broke off are marked as late, whatever became of them.
-func (k *Courier) Call(ctx context.Context, r *api.Request, rows ...*record.Row) (res Result, err error) {
+func (k *Courier) Call(ctx context.Context, r *api.Request, rows ...*record.Row) (Result, error) {
+	return k.call(ctx, r, k.Ledger.Sending, rows)
+}
+
+// CallAgain is Call for a request that whoever makes it repeats after any outcome: its intent need not be durable before it
+// leaves. If the user wants rows in doubt left alone, it is, as a row that nobody knows to have been sent is in no doubt.
+func (k *Courier) CallAgain(ctx context.Context, r *api.Request, rows ...*record.Row) (Result, error) {
+	if k.Load.Unsure == schema.Hold {
+		return k.call(ctx, r, k.Ledger.Sending, rows)
+	}
+	return k.call(ctx, r, k.Ledger.SendingAgain, rows)
+}
+
+func (k *Courier) call(ctx context.Context, r *api.Request, sending func(string, ...*record.Row) (int64, error), rows []*record.Row) (res Result, err error) {
 	defer func() {
 		if res.Repeated() || res.Verdict == Unknown {
 			for _, row := range rows {
@@ -191,7 +205,7 @@ func (k *Courier) Call(ctx context.Context, r *api.Request, rows ...*record.Row)
 	}
 	before := k.writes()
 	r.Sending = func() error {
-		id, err := k.Ledger.Sending(r.Op, rows...)
+		id, err := sending(r.Op, rows...)
 		if err != nil {
 			return err
 		}

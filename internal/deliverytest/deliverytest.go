@@ -42,6 +42,15 @@ func NewLedger(t testing.TB) *Ledger {
 
 // Sending opens a call.
 func (l *Ledger) Sending(op string, rows ...*record.Row) (int64, error) {
+	return l.sending("send", op, rows)
+}
+
+// SendingAgain opens a call that may be made again.
+func (l *Ledger) SendingAgain(op string, rows ...*record.Row) (int64, error) {
+	return l.sending("send again", op, rows)
+}
+
+func (l *Ledger) sending(how, op string, rows []*record.Row) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
@@ -51,7 +60,7 @@ func (l *Ledger) Sending(op string, rows ...*record.Row) (int64, error) {
 		}
 		l.open[l.last] = append(l.open[l.last], r.Num)
 	}
-	l.log = append(l.log, fmt.Sprintf("send %d rows %s", l.last, nums(rows)))
+	l.log = append(l.log, fmt.Sprintf("%s %d rows %s", how, l.last, nums(rows)))
 	return l.last, nil
 }
 

@@ -49,6 +49,8 @@ func follow(t *testing.T, l *Ledger, step string) {
 	switch words := strings.Fields(step); words[0] {
 	case "send":
 		_, err = l.Sending("POST /x", rows(words[1:])...)
+	case "again":
+		_, err = l.SendingAgain("POST /x", rows(words[1:])...)
 	case "undo":
 		err = l.Undone(number(words[1]), "no effect")
 	case "settle":
@@ -112,7 +114,7 @@ func TestLedger(t *testing.T) {
 // TestRecall asks for rows of each history, and counts notes.
 func TestRecall(t *testing.T) {
 	l := NewLedger(t)
-	for _, step := range []string{"send 1 pending", "settle 1 1 accepted", "send 2 pending", "settle 2 2 rejected", "send 3 pending", "send 4 pending", "undo 4"} {
+	for _, step := range []string{"send 1 pending", "settle 1 1 accepted", "send 2 pending", "settle 2 2 rejected", "send 3 pending", "again 4 pending", "undo 4"} {
 		follow(t, l, step)
 	}
 	want := map[int64]pipeline.Recall{1: pipeline.Retired, 2: pipeline.Retired, 3: pipeline.Unknown, 4: pipeline.Fresh, 5: pipeline.Fresh}
@@ -133,7 +135,7 @@ func TestRecall(t *testing.T) {
 	if diff := cmp.Diff(map[int64]record.Fate{1: record.Accepted, 2: record.Rejected}, l.Fates()); diff != "" {
 		t.Error(diff)
 	}
-	log := []string{"send 1 rows 1", "settled 1 row 1 accepted", "send 2 rows 2", "settled 2 row 2 rejected", "send 3 rows 3", "send 4 rows 4", "undone 4"}
+	log := []string{"send 1 rows 1", "settled 1 row 1 accepted", "send 2 rows 2", "settled 2 row 2 rejected", "send 3 rows 3", "send again 4 rows 4", "undone 4"}
 	if diff := cmp.Diff(log, l.Log()); diff != "" {
 		t.Error(diff)
 	}

@@ -1,8 +1,8 @@
 // Package journal keeps what a run did in one append-only file in the run's folder, so that a run which dies at any
 // moment can be carried on without losing a row or sending one twice.
 //
-// A call that changes something at a vendor is written down and made durable before it leaves (Sending) and again when
-// its outcome is known (Undone, Settled). A call without an outcome leaves its rows in doubt. Checkpoints say which rows
+// A call that changes something at a vendor is written down and made durable before it leaves (Sending; SendingAgain, if
+// it does no harm twice: durable soon after) and again when its outcome is known (Undone, Settled). A call without an outcome leaves its rows in doubt. Checkpoints say which rows
 // have been counted and reported. The file is a sequence of checksummed frames: cut at any byte, it reads back to the
 // last whole one; broken in its middle, it is refused.
 //
@@ -32,7 +32,8 @@ import (
 // FileName is the journal's name in a run's folder.
 const FileName = "journal.db"
 
-// syncDelay is how long an outcome may be known to the operating system only.
+// syncDelay is how long an outcome, or the intent of a call that may be made again, may be known to the operating system
+// only.
 const syncDelay = 200 * time.Millisecond
 
 // Errors of Create and Open that a caller may want to tell apart.
@@ -89,7 +90,7 @@ type Journal struct {
 	synced  int64 // bytes that are durable
 	syncing bool
 	lagged  bool        // this pass has noted the vendor's clock
-	later   *time.Timer // syncs outcomes; nil if none waits
+	later   *time.Timer // syncs what need not be durable at once; nil if none of that waits
 	err     error
 }
 
@@ -364,6 +365,26 @@ func (j *Journal) commitLater() {
 func (j *Journal) Sending(op string, rows ...*record.Row) (call int64, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if call, err = j.intent(op, rows); err != nil {
+		return 0, err
+	}
+	return call, j.commitLocked(j.written)
+}
+
+// SendingAgain writes down that a call with these rows is about to leave, which may be made again whatever becomes of
+// it. If the machine fails before that is durable, resume makes the call again without knowing of the first; it would
+// have done so anyway.
+func (j *Journal) SendingAgain(op string, rows ...*record.Row) (call int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if call, err = j.intent(op, rows); err == nil {
+		j.commitLater()
+	}
+	return call, err
+}
+
+// intent gives the operating system what a call is about to do. j.mu is held.
+func (j *Journal) intent(op string, rows []*record.Row) (call int64, err error) {
 	if j.err != nil {
 		return 0, j.err
 	}
@@ -373,7 +394,7 @@ func (j *Journal) Sending(op string, rows ...*record.Row) (call int64, err error
 		return 0, err
 	}
 	j.call = call
-	return call, j.commitLocked(j.written)
+	return call, nil
 }
 
 // Undone writes down that a call is known to have had no effect. Rows of it that are in doubt because of another call

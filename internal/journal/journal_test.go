@@ -378,22 +378,44 @@ func TestSendingIsDurable(t *testing.T) {
 	}
 }
 
-// TestOutcomesAreSyncedSoon checks that an outcome does not stay in the hands of the operating system.
-func TestOutcomesAreSyncedSoon(t *testing.T) {
-	synced := make(chan struct{}, 100)
-	j, dir := create(t, Options{Sync: func(*os.File) error { synced <- struct{}{}; return nil }})
-	for len(synced) > 0 {
-		<-synced
-	}
-	settled(0, record.Accepted, 1)(t, j)
-	// The operating system has it at once: a process that dies now loses nothing.
-	if v, err := Read(dir); err != nil || v.Recall(row(1)) != pipeline.Settled {
-		t.Errorf("not written at once: %v", err)
-	}
-	select {
-	case <-synced:
-	case <-time.After(10 * time.Second):
-		t.Error("never synced")
+// TestSyncedSoon checks that an outcome, and the intent of a call that may be made again, have left the process at once,
+// and do not stay in the hands of the operating system.
+func TestSyncedSoon(t *testing.T) {
+	for name, tt := range map[string]struct {
+		write func(*testing.T, *Journal)
+		want  pipeline.Recall
+	}{
+		"outcome": {settled(0, record.Accepted, 1), pipeline.Settled},
+		"intent": {func(t *testing.T, j *Journal) {
+			if call, err := j.SendingAgain("POST /event/batch", row(1)); call != 1 || err != nil {
+				t.Errorf("call %d, %v", call, err)
+			}
+		}, pipeline.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var begun atomic.Bool
+			synced := make(chan struct{}, 100)
+			let := make(chan struct{})
+			j, dir := create(t, Options{Sync: func(*os.File) error {
+				if begun.Load() {
+					<-let
+					synced <- struct{}{}
+				}
+				return nil
+			}})
+			begun.Store(true)
+			tt.write(t, j) // would not return if it waited for a sync
+			// The operating system has it at once: a process that dies now loses nothing.
+			if v, err := Read(dir); err != nil || v.Recall(row(1)) != tt.want {
+				t.Errorf("not written at once: %v", err)
+			}
+			close(let)
+			select {
+			case <-synced:
+			case <-time.After(10 * time.Second):
+				t.Error("never synced")
+			}
+		})
 	}
 }
 
@@ -461,8 +483,10 @@ func TestWriteErrorsStay(t *testing.T) {
 			wg.Wait()
 			tt.flag.Store(false)
 			// The disk is well again, and still nothing is believed.
-			if _, err := j.Sending("POST /x", row(9)); !errors.Is(err, tt.err) {
-				t.Errorf("Sending afterwards: %v", err)
+			for _, send := range []func(string, ...*record.Row) (int64, error){j.Sending, j.SendingAgain} {
+				if _, err := send("POST /x", row(9)); !errors.Is(err, tt.err) {
+					t.Errorf("Sending afterwards: %v", err)
+				}
 			}
 			for what, err := range map[string]error{
 				"Undone": j.Undone(1, ""), "Settled": j.Settled(1, "", row(1)), "Finish": j.Finish("stopped"),
