@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"time"
 
 	"github.com/crmetl/crmetl/record"
@@ -13,7 +12,7 @@ import (
 // newArranger returns who numbers the rows, recalls what is known of them, brings groups together, cuts the sink's
 // batches and hands them out. It is used by one goroutine at a time.
 func newArranger(ctx context.Context, r *run) *arranger {
-	a := &arranger{run: r, ctx: ctx, seed: maphash.MakeSeed()}
+	a := &arranger{run: r, ctx: ctx}
 	if r.o.Group != nil {
 		a.groups = map[string]*group{}
 	}
@@ -80,7 +79,6 @@ type arranger struct {
 	groups       map[string]*group
 	waiting      int
 	held         holders
-	seed         maphash.Seed
 	over         bool  // nothing more is arranged
 	err          error // why, if not for the limit
 }
@@ -296,12 +294,10 @@ func (a *arranger) send(b *record.Batch, from []*share) error {
 		work = work || b.Rows[i].Fate.Open()
 	}
 	if a.o.Key != nil && work {
+		l.keys = make([]uint64, 0, len(b.Rows))
 		for i := range b.Rows {
-			if !b.Rows[i].Fate.Open() {
-				continue
-			}
-			if k := a.o.Key(&b.Rows[i]); k != "" {
-				l.keys = append(l.keys, maphash.String(a.seed, k))
+			if row := &b.Rows[i]; row.About != 0 && row.Fate.Open() {
+				l.keys = append(l.keys, row.About)
 			}
 		}
 		if a.write == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"runtime"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func Run(ctx context.Context, src Source, steps []Step, sink Sink, o Options) (c
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	o.Writers = max(o.Writers, 1)
-	r := &run{src: src, steps: steps, sink: sink, o: o, halt: make(chan struct{})}
+	r := &run{src: src, steps: steps, sink: sink, o: o, halt: make(chan struct{}), seed: maphash.MakeSeed()}
 	err = r.flow(ctx)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -91,6 +92,7 @@ type run struct {
 	batches  pool[record.Batch] // that rows are decoded into: they have room for cells
 	outs     pool[record.Batch] // for the sink, of rows whose cells are elsewhere
 	line     line
+	seed     maphash.Seed // of hashes of what rows are about
 
 	first, untold error // see retire
 }
@@ -193,7 +195,23 @@ func (r *run) decode(p *piece) error {
 			return err
 		}
 	}
+	if r.o.Key != nil {
+		r.name(p.batch)
+	}
 	return broken
+}
+
+// name notes what the rows are about, while their cells are in the processor's cache.
+func (r *run) name(b *record.Batch) {
+	for i := range b.Rows {
+		row := &b.Rows[i]
+		if !row.Fate.Open() {
+			continue
+		}
+		if k := r.o.Key(row); k != "" {
+			row.About = max(maphash.String(r.seed, k), 1)
+		}
+	}
 }
 
 // retire counts and reports a batch; it comes in file order. After an error it goes on counting, so that rows which

@@ -87,8 +87,8 @@ func (v Value) IsEmpty() bool {
 	case Absent, Null:
 		return true
 	case Text:
-		if s := v.text; s != "" && s[0] > ' ' && s[0] < 0x7f {
-			return false // as most texts begin
+		if s := v.text; s != "" && s[0] > ' ' && s[0] != 0xc2 && (s[0] < 0xe1 || s[0] > 0xe3) {
+			return false // no blank begins so
 		}
 		return strings.TrimSpace(v.text) == ""
 	}

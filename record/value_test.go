@@ -43,3 +43,26 @@ func TestListAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestIsEmpty holds the quick look at a text's first byte against what Go calls white space, for every character and byte.
+func TestIsEmpty(t *testing.T) {
+	check := func(s string) {
+		t.Helper()
+		if got, want := TextOf(s).IsEmpty(), strings.TrimSpace(s) == ""; got != want {
+			t.Errorf("%q: %v, want %v", s, got, want)
+		}
+	}
+	for r := range rune(0x110000) {
+		check(string(r))
+	}
+	for c := range 256 {
+		check(string([]byte{byte(c)}))
+		check(string([]byte{byte(c), ' '}))
+		check(string([]byte{' ', byte(c)}))
+	}
+	for v, want := range map[Value]bool{{}: true, NullOf(): true, TextOf(""): true, TextOf(" \u00a0\u3000"): true, NumberOf("0"): false, Of(Bool, "false"): false} {
+		if v.IsEmpty() != want {
+			t.Errorf("%v %q: %v", v.Kind(), v.Text(), !want)
+		}
+	}
+}

@@ -4,9 +4,11 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 )
 
 func main() {
+	runtime.MemProfileRate = 0 // until --memprofile asks for it: who allocated what takes time to note
 	heap := easeGC(os.Getenv)
 	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, heap, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// memProfileRate is how many bytes are allocated for each that the profile of memory notes: the runtime's own default.
+const memProfileRate = 512 << 10
+
 // profiles are the files that the hidden flags name: what the process did, for `go tool pprof` and `go tool trace`.
 type profiles struct {
 	cpu, mem, mutex, trace string
@@ -55,13 +58,12 @@ func (p *profiles) start() (stop func() error, err error) {
 		}
 		ends = append(ends, func() error { return errors.Join(end(f), f.Close()) })
 	}
-	nothing := func(*os.File) error { return nil }
 	begin(p.cpu, "CPU", func(f *os.File) error { return pprof.StartCPUProfile(f) }, func(*os.File) error { pprof.StopCPUProfile(); return nil })
 	begin(p.trace, "trace", func(f *os.File) error { return trace.Start(f) }, func(*os.File) error { trace.Stop(); return nil })
 	begin(p.mutex, "mutex", func(*os.File) error { runtime.SetMutexProfileFraction(5); return nil }, func(f *os.File) error {
 		return pprof.Lookup("mutex").WriteTo(f, 0)
 	})
-	begin(p.mem, "memory", nothing, func(f *os.File) error {
+	begin(p.mem, "memory", func(*os.File) error { runtime.MemProfileRate = memProfileRate; return nil }, func(f *os.File) error {
 		runtime.GC() // so that what is in use is told as of now
 		return pprof.Lookup("allocs").WriteTo(f, 0)
 	})

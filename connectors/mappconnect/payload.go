@@ -310,8 +310,8 @@ func appendStamp(dst []byte, text string) ([]byte, error) {
 	return dst, fmt.Errorf("%q is neither a date such as 2024-02-10T17:25:43Z nor milliseconds since 1970; if the column writes dates otherwise, say how with apply: [{datetime: DD/MM/YYYY HH:mm}]", text)
 }
 
-// canonical reports whether a text is a point in time as mappings write it, 2024-02-10T17:25:43Z, of a day that every
-// month has: others are looked at in full.
+// canonical reports whether a text is a point in time as mappings write it, 2024-02-10T17:25:43Z, of a day that its month
+// has in every year: others are looked at in full.
 func canonical(s string) bool {
 	const form = "0000-00-00T00:00:00Z"
 	if len(s) != len(form) {
@@ -324,5 +324,6 @@ func canonical(s string) bool {
 	}
 	two := func(at int) byte { return (s[at]-'0')*10 + s[at+1] - '0' }
 	month, day := two(5), two(8)
-	return month >= 1 && month <= 12 && day >= 1 && day <= 28 && two(11) < 24 && two(14) < 60 && two(17) < 60
+	days := [13]byte{1: 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
+	return month <= 12 && day >= 1 && day <= days[month] && two(11) < 24 && two(14) < 60 && two(17) < 60
 }

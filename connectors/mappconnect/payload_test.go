@@ -2,8 +2,10 @@ package mappconnect
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
@@ -305,5 +307,27 @@ func TestRenames(t *testing.T) {
 	load.Settings = map[string]string{keyFields: "EMail=mail"}
 	if _, err := Check(objUser, load); err == nil || !strings.Contains(err.Error(), "did you mean email?") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// TestStamps holds the quick way of points in time against time.Parse, for each day that a month may have and some that none
+// has.
+func TestStamps(t *testing.T) {
+	for _, year := range []int{1900, 2000, 2023, 2024} {
+		for month := range 14 {
+			for day := range 33 {
+				for _, clock := range []string{"00:00:00", "23:59:59", "24:00:00", "12:60:00", "12:00:60"} {
+					text := fmt.Sprintf("%04d-%02d-%02dT%sZ", year, month, day, clock)
+					out, err := appendStamp([]byte("x"), text)
+					at, wrong := time.Parse(time.RFC3339, text)
+					switch want := `x"` + at.Format("2006-01-02T15:04:05.000Z") + `"`; {
+					case wrong != nil && (err == nil || string(out) != "x"):
+						t.Errorf("%s: %s, though it is no point in time: %v", text, out, wrong)
+					case wrong == nil && (err != nil || string(out) != want):
+						t.Errorf("%s: %s, %v; want %s", text, out, err, want)
+					}
+				}
+			}
+		}
 	}
 }
