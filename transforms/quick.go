@@ -78,6 +78,24 @@ func quickCase(dst []byte, s string, first byte) (out []byte, same, ok bool) {
 	return dst, false, true
 }
 
+// Lower is strings.ToLower, quicker where there is nothing to turn.
+func Lower(s string) string {
+	n := len(s) &^ 7
+	for i := 0; i < n; i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		if (w|(w+(0x80-'A')*ones)&^(w+(0x80-'Z'-1)*ones))&tops != 0 {
+			return strings.ToLower(s)
+		}
+	}
+	for _, c := range []byte(s[n:]) {
+		if c >= 0x80 || c-'A' < 26 {
+			return strings.ToLower(s)
+		}
+	}
+	return s
+}
+
 const (
 	ones = 0x0101010101010101
 	tops = 0x8080808080808080

@@ -189,3 +189,21 @@ func TestArgsString(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestLower holds Lower against strings.ToLower, with each byte at each place of a word and behind it.
+func TestLower(t *testing.T) {
+	const plain = "anna.abel@example.com"
+	for _, s := range []string{"", plain, "Anna", "ANNA.ABEL@EXAMPLE.COM", "zoë@example.com", "ZOË@EXAMPLE.COM", "İ", "ǅungla"} {
+		if got, want := Lower(s), strings.ToLower(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+	for i := range len(plain) {
+		for c := range 256 {
+			s := plain[:i] + string([]byte{byte(c)}) + plain[i+1:]
+			if got, want := Lower(s), strings.ToLower(s); got != want {
+				t.Errorf("%q: %q, want %q", s, got, want)
+			}
+		}
+	}
+}

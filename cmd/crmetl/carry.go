@@ -17,6 +17,7 @@ import (
 	"github.com/crmetl/crmetl/pipeline"
 	"github.com/crmetl/crmetl/record"
 	"github.com/crmetl/crmetl/schema"
+	"github.com/crmetl/crmetl/transforms"
 )
 
 // carry opens the run's folder, sends what is to be sent, and ends the run. down is set if the vendor can't be reached
@@ -297,7 +298,7 @@ func (l *loading) orderKey() func(*record.Row) string {
 	return func(r *record.Row) string {
 		for _, i := range cells {
 			if i < len(r.Values) && !r.Values[i].IsEmpty() {
-				return strings.ToLower(strings.TrimSpace(r.Values[i].Text()))
+				return transforms.Lower(strings.TrimSpace(r.Values[i].Text()))
 			}
 		}
 		return ""

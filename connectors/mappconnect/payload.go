@@ -317,10 +317,17 @@ func canonical(s string) bool {
 	if len(s) != len(form) {
 		return false
 	}
+	wrong := byte(0)
 	for i := range len(form) {
-		if form[i] == '0' && s[i]-'0' > 9 || form[i] != '0' && s[i] != form[i] {
-			return false
+		if form[i] == '0' {
+			d := s[i] - '0'
+			wrong |= (d + 0x76 | d) & 0x80 // more than 9
+		} else {
+			wrong |= s[i] ^ form[i]
 		}
+	}
+	if wrong != 0 {
+		return false
 	}
 	two := func(at int) byte { return (s[at]-'0')*10 + s[at+1] - '0' }
 	month, day := two(5), two(8)

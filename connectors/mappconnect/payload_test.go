@@ -330,4 +330,14 @@ func TestStamps(t *testing.T) {
 			}
 		}
 	}
+	const good = "2024-02-10T17:25:43Z"
+	for i := range len(good) {
+		for c := range 256 {
+			text := good[:i] + string([]byte{byte(c)}) + good[i+1:]
+			at, err := time.Parse(time.RFC3339, text)
+			if want := err == nil && at.Format("2006-01-02T15:04:05Z") == text; canonical(text) != want {
+				t.Errorf("%q: %v", text, !want)
+			}
+		}
+	}
 }

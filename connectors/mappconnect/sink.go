@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,7 +76,7 @@ func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 	p := s.parcel()
 	defer s.free(p)
 	body := append(p.body, '[')
-	events := make([]event, 0, len(b.Rows))
+	events := slices.Grow(p.events, len(b.Rows))
 	err := delivery.EachRecord(b, func(rows []*record.Row) error {
 		e := event{rows: rows, once: s.layout.isOnce(rows)}
 		if done, err := s.settled(e); done || err != nil {
@@ -100,6 +101,7 @@ func (s *sink) Write(ctx context.Context, b *record.Batch) error {
 		events = append(events, e)
 		return nil
 	})
+	p.events = events
 	if p.body = body; err != nil || len(events) == 0 {
 		return err
 	}
@@ -181,7 +183,8 @@ const (
 type parcel struct {
 	body    []byte
 	readers atomic.Int32 // calls that may still read the body
-	held    []refusal    // in the order of the rows
+	events  []event
+	held    []refusal // in the order of the rows
 }
 
 // parcel returns an empty parcel, with the room that another one had.
@@ -207,6 +210,8 @@ func (s *sink) free(p *parcel) {
 		return
 	}
 	p.body = p.body[:0]
+	clear(p.events)
+	p.events = p.events[:0]
 	clear(p.held)
 	p.held = p.held[:0]
 	s.mu.Lock()
