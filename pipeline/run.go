@@ -23,7 +23,7 @@ type Options struct {
 	BatchSize int
 	// Key, if set, names what a row is about. Two rows with the same key are never written at the same time, and
 	// always in file order; and where a call for the earlier one broke off, or may have in an earlier attempt, the later
-	// one waits until it must have arrived. A row with the key "" is on its own.
+	// one waits until it must have arrived. A row with the key "" is on its own. Key is called by many goroutines.
 	Key func(*record.Row) string
 	// Group, if set, brings rows together that make one record.
 	Group *Grouping

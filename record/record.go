@@ -116,7 +116,7 @@ type Row struct {
 	ID     string // the vendor's id, if it is known
 	Err    error  // why the row is rejected or unsure: a Problems, or any error
 	Group  int64  // rows that make one record share the Num of the record's first row; 0 if the row stands alone
-	About  uint64 // hash of what the row is about, from the engine: rows with the same one are written in order; 0: the row stands alone
+	About  uint64 // hash of what the row is about, from the engine: rows with the same one go in order; 0: it stands alone
 }
 
 // Reject gives the row the fate Rejected and adds a problem to those it has.

@@ -2,9 +2,9 @@
 // moment can be carried on without losing a row or sending one twice.
 //
 // A call that changes something at a vendor is written down and made durable before it leaves (Sending; SendingAgain, if
-// it does no harm twice: durable soon after) and again when its outcome is known (Undone, Settled). A call without an outcome leaves its rows in doubt. Checkpoints say which rows
-// have been counted and reported. The file is a sequence of checksummed frames: cut at any byte, it reads back to the
-// last whole one; broken in its middle, it is refused.
+// it does no harm twice: durable soon after) and again when its outcome is known (Undone, Settled). A call without an
+// outcome leaves its rows in doubt. Checkpoints say which rows have been counted and reported. The file is a sequence of
+// checksummed frames: cut at any byte, it reads back to the last whole one; broken in its middle, it is refused.
 //
 // The package also has the locks that keep two processes off one run and off one target.
 package journal
