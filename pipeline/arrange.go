@@ -116,7 +116,13 @@ func (a *arranger) take(b *record.Batch) (full bool, err error) {
 			row.Fate, row.Err = record.Skipped, nil
 		}
 		if a.o.History != nil {
-			switch a.o.History.Recall(row) {
+			known := a.o.History.Recall(row)
+			if row.Late && (known == Retired || known == Settled) {
+				// The row is done with, and what it sent before this run began may come yet.
+				a.held.await(row.About, a.began.Add(settleTime))
+				row.Late = false
+			}
+			switch known {
 			case Retired:
 				if err := a.place(b, row, true); err != nil {
 					return false, err

@@ -60,12 +60,20 @@ func (h *holders) settle(l *load) {
 	if l.late.IsZero() {
 		return
 	}
+	for _, k := range l.keys {
+		h.await(k, l.late)
+	}
+}
+
+// await notes when late calls about a key will have arrived.
+func (h *holders) await(key uint64, until time.Time) {
+	if key == 0 {
+		return
+	}
 	if h.late == nil {
 		h.late = map[uint64]time.Time{}
 	}
-	for _, k := range l.keys {
-		h.late[k] = latest(h.late[k], l.late)
-	}
+	h.late[key] = latest(h.late[key], until)
 }
 
 // arrival returns when the late calls of loads that are settled and share a key with l will have arrived.

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/crmetl/crmetl/record"
 )
 
@@ -108,6 +110,54 @@ func TestLateCalls(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestLateFromBefore takes up a run whose rows 2 and 3 are done with, though of each a call is out that an earlier attempt
+// knew no outcome of: the next rows about the same records wait until it must have arrived, those of others do not.
+func TestLateFromBefore(t *testing.T) {
+	past := recalled{1: {Settled, false}, 2: {Retired, true}, 3: {Settled, true}, 4: {Fresh, true}}
+	keys := map[int]string{1: "a", 5: "a", 2: "b", 7: "b", 3: "c", 8: "c", 4: "d", 9: "d", 6: "e", 10: "b"}
+	for _, writers := range []int{1, 4} {
+		for _, late := range []time.Duration{0, time.Second, 5 * time.Second} { // when row 7 comes
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var mu sync.Mutex
+				at := map[int64]time.Duration{}
+				src := &fakeSource{rows: 10, per: 1, key: func(i int) string { return keys[i] }, onNext: func(from int) {
+					if from == 7 {
+						time.Sleep(late)
+					}
+				}}
+				counts, err := Run(t.Context(), src, nil, &fakeSink{onRow: func(row *record.Row) {
+					mu.Lock()
+					defer mu.Unlock()
+					at[row.Num] = time.Since(began)
+				}}, Options{Workers: 2, Writers: writers, BatchSize: 1, Key: func(row *record.Row) string { return row.Values[1].Text() }, History: past})
+				if err != nil || counts.Accepted != 9 {
+					t.Fatalf("counts = %+v, error = %v", counts, err)
+				}
+				then := max(settleTime, late)
+				want := map[int64]time.Duration{4: 0, 5: 0, 6: 0, 7: then, 8: then, 9: then, 10: then}
+				if diff := cmp.Diff(want, at); diff != "" {
+					t.Errorf("%d writers, row 7 comes after %v: when rows were written: %s", writers, late, diff)
+				}
+			})
+		}
+	}
+}
+
+// recalled is a history by row.
+type recalled map[int64]struct {
+	what Recall
+	late bool
+}
+
+func (h recalled) Recall(row *record.Row) Recall {
+	known := h[row.Num]
+	if row.Late = known.late; known.what == Settled {
+		row.Accept("done", "")
+	}
+	return known.what
 }
 
 // TestStopWhileLate stops a run that waits for late calls.

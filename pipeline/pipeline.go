@@ -78,7 +78,8 @@ type Ledger interface {
 
 // History knows what earlier attempts of the same run did.
 type History interface {
-	// Recall tells what is known of data row num. For a row that is settled it also sets Fate, Action, ID and Err.
+	// Recall tells what is known of a row. For one that is settled it also sets Fate, Action, ID and Err; for each, whether
+	// it is Late: a call of an earlier attempt may still be on its way, whatever is known of the row by now.
 	Recall(row *record.Row) Recall
 }
 

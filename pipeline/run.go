@@ -64,7 +64,7 @@ func Run(ctx context.Context, src Source, steps []Step, sink Sink, o Options) (c
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	o.Writers = max(o.Writers, 1)
-	r := &run{src: src, steps: steps, sink: sink, o: o, halt: make(chan struct{}), seed: maphash.MakeSeed()}
+	r := &run{src: src, steps: steps, sink: sink, o: o, halt: make(chan struct{}), seed: maphash.MakeSeed(), began: time.Now()}
 	err = r.flow(ctx)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -93,6 +93,7 @@ type run struct {
 	outs     pool[record.Batch] // for the sink, of rows whose cells are elsewhere
 	line     line
 	seed     maphash.Seed // of hashes of what rows are about
+	began    time.Time
 
 	first, untold error // see retire
 }

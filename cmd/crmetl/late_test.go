@@ -11,6 +11,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/crmetl/crmetl/internal/journal"
+	"github.com/crmetl/crmetl/pipeline"
+	"github.com/crmetl/crmetl/record"
 )
 
 // lateWrite is a write whose sender learns nothing of it, and that reaches the vendor later.
@@ -31,7 +35,8 @@ func (x *lateWrite) pass(vendor http.Handler, r *http.Request) {
 }
 
 // TestLateWrite changes a record by two rows. The call for the first one breaks off, for good or because the process is
-// killed, and reaches the vendor a second later all the same: it must not undo what the second row did.
+// killed, and reaches the vendor later all the same: it must not undo what the second row did. Nor may it if the process
+// that takes the run up is killed as well, once it has made that call anew.
 func TestLateWrite(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("kill -9 is not what happens to processes on Windows")
@@ -45,9 +50,8 @@ func TestLateWrite(t *testing.T) {
 		if !ok {
 			continue
 		}
-		for _, dies := range []bool{true, false} {
-			name := k.name + map[bool]string{true: ", killed", false: ", broken off"}[dies]
-			t.Run(name, func(t *testing.T) {
+		for kills, how := range []string{"broken off", "killed", "killed twice"} {
+			t.Run(k.name+", "+how, func(t *testing.T) {
 				t.Parallel()
 				b := newKillBench(t, k, rand.New(rand.NewPCG(1, 2)))
 				b.tag = "r0"
@@ -58,7 +62,7 @@ func TestLateWrite(t *testing.T) {
 				one[at], two[at] = "+18435550001", "+18435550002"
 				file, run := filepath.Join(b.dir, "two.csv"), filepath.Join(b.dir, "run")
 				writeTable(t, file, [][]string{header, one, two})
-				x := &lateWrite{took: time.Second, left: make(chan struct{}), arrived: make(chan struct{})}
+				x := &lateWrite{took: time.Duration(max(kills, 1)) * time.Second, left: make(chan struct{}), arrived: make(chan struct{})}
 				b.slow.Store(x)
 				cmd := b.command(quick, append([]string{"import", file, b.target(), "--run-dir", run}, j.args...)...)
 				if err := cmd.Start(); err != nil {
@@ -71,9 +75,12 @@ func TestLateWrite(t *testing.T) {
 					_ = cmd.Wait()
 					t.Fatalf("nothing was written within a minute\n%s", b.log.String())
 				}
-				if dies {
+				if kills > 0 {
 					_ = cmd.Process.Kill()
 					_ = cmd.Wait()
+					if kills > 1 {
+						b.killOnceSettled(run, 1)
+					}
 					b.must("resume", run)
 				} else if err := cmd.Wait(); err != nil {
 					t.Fatalf("%v\n%s", err, b.log.String())
@@ -87,6 +94,32 @@ func TestLateWrite(t *testing.T) {
 					t.Errorf("the vendor has %q, want %s\n%s", prints, two[at], b.log.String())
 				}
 			})
+		}
+	}
+}
+
+// killOnceSettled takes a run up and kills the process when the journal knows what became of a row.
+func (b *killBench) killOnceSettled(run string, row int64) {
+	b.t.Helper()
+	cmd := b.command(quick, "resume", run)
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		v, err := journal.Read(run)
+		if err == nil {
+			if known := v.Recall(&record.Row{Num: row}); known == pipeline.Settled || known == pipeline.Retired {
+				_ = cmd.Process.Kill()
+				<-ended
+				return
+			}
+		}
+		select {
+		case err := <-ended:
+			b.t.Fatalf("it ended by itself: %v\n%s", err, b.log.String())
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

@@ -34,6 +34,7 @@ type state struct {
 	rows   map[int64]*rowState
 	final  *roaring64.Bitmap // retired, and never looked at again
 	unsure *roaring64.Bitmap // retired as Unsure: counted and reported, to be tried again
+	late   *roaring64.Bitmap // a call for them had no outcome when its pass ended, or when another call settled them
 	counts pipeline.Counts
 	note   []byte
 
@@ -57,7 +58,7 @@ type rowState struct {
 }
 
 func newState() *state {
-	return &state{calls: map[int64]*callState{}, rows: map[int64]*rowState{}, final: roaring64.New(), unsure: roaring64.New()}
+	return &state{calls: map[int64]*callState{}, rows: map[int64]*rowState{}, final: roaring64.New(), unsure: roaring64.New(), late: roaring64.New()}
 }
 
 // load reads a journal's first size bytes.
@@ -95,6 +96,9 @@ func (s *state) apply(e *entry) error {
 			return fmt.Errorf("%w: %w", errEntry, err)
 		}
 		s.passes = append(s.passes, p)
+		for n, row := range s.rows {
+			s.mayBeLate(n, row, 0)
+		}
 	case kindFinish:
 		if n := len(s.passes); n > 0 {
 			s.passes[n-1].Status, s.passes[n-1].Ended = e.text, time.UnixMilli(e.at).UTC()
@@ -111,7 +115,7 @@ func (s *state) apply(e *entry) error {
 		s.undone(e.call)
 	case kindSettled:
 		for i := range e.outcomes {
-			s.settled(&e.outcomes[i])
+			s.settled(&e.outcomes[i], e.call)
 		}
 	case kindCheckpoint:
 		s.checkpoint(e)
@@ -160,18 +164,26 @@ func (s *state) undone(call int64) {
 	delete(s.calls, call)
 }
 
-func (s *state) settled(o *outcome) {
+func (s *state) settled(o *outcome, call int64) {
 	for n := o.first; n <= o.last; n++ {
 		row := s.rows[n]
 		if row == nil {
 			row = &rowState{}
 			s.rows[n] = row
 		}
+		s.mayBeLate(n, row, call)
 		s.letGo(row)
 		*row = rowState{fate: o.fate, action: o.action, problems: o.problems, hasErr: o.hasErr}
 		if o.ids != nil {
 			row.id = o.ids[n-o.first]
 		}
+	}
+}
+
+// mayBeLate notes a row of which another call than this one has no outcome: it may still be on its way.
+func (s *state) mayBeLate(n int64, row *rowState, call int64) {
+	if slices.ContainsFunc(row.open, func(id int64) bool { return id != call }) {
+		s.late.Add(uint64(n))
 	}
 }
 
@@ -207,6 +219,7 @@ func (s *state) checkpoint(e *entry) {
 func (s *state) forget(sp span) {
 	drop := func(n int64) {
 		if row := s.rows[n]; row != nil {
+			s.mayBeLate(n, row, 0)
 			s.letGo(row)
 			delete(s.rows, n)
 		}
@@ -226,6 +239,7 @@ func (s *state) forget(sp span) {
 
 // recall is History's question.
 func (s *state) recall(row *record.Row) pipeline.Recall {
+	row.Late = s.late.Contains(uint64(row.Num))
 	if s.final.Contains(uint64(row.Num)) {
 		return pipeline.Retired
 	}

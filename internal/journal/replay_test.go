@@ -133,6 +133,57 @@ func TestRecall(t *testing.T) {
 	}
 }
 
+// TestLateRowsStayLate settles rows of which another call has no outcome: whatever becomes of them, it may still be on its
+// way, and who takes the run up must know. A nil step is the death of the process.
+func TestLateRowsStayLate(t *testing.T) {
+	none := bitmap()
+	tests := map[string]struct {
+		steps []step
+		want  pipeline.Recall
+		late  bool
+	}{
+		"never seen":                        {nil, pipeline.Fresh, false},
+		"answered":                          {[]step{sending(1), settled(1, record.Accepted, 1)}, pipeline.Settled, false},
+		"answered, another pass":            {[]step{sending(1), settled(1, record.Accepted, 1), nil}, pipeline.Settled, false},
+		"answered and retired":              {[]step{sending(1), settled(1, record.Accepted, 1), checkpoint(bitmap(1), none)}, pipeline.Retired, false},
+		"no effect":                         {[]step{sending(1), undone(1)}, pipeline.Fresh, false},
+		"broke off, sent again":             {[]step{sending(1, 2), sending(1), settled(2, record.Accepted, 1)}, pipeline.Settled, true},
+		"broke off, sent again, retired":    {[]step{sending(1), sending(1), settled(2, record.Accepted, 1), checkpoint(bitmap(1), none)}, pipeline.Retired, true},
+		"broke off, found":                  {[]step{sending(1), settled(0, record.Accepted, 1)}, pipeline.Settled, true},
+		"broke off, given up":               {[]step{sending(1), settled(0, record.Unsure, 1), checkpoint(none, bitmap(1)), settled(0, record.Accepted, 1)}, pipeline.Settled, true},
+		"died, sent again":                  {[]step{sending(1), nil, sending(1), settled(2, record.Accepted, 1)}, pipeline.Settled, true},
+		"died, sent again, retired":         {[]step{sending(1), nil, sending(1), settled(2, record.Accepted, 1), checkpoint(bitmap(1), none)}, pipeline.Retired, true},
+		"died, sent again, died again":      {[]step{sending(1), nil, sending(1), settled(2, record.Accepted, 1), nil, checkpoint(bitmap(1), none), nil}, pipeline.Retired, true},
+		"died, not there":                   {[]step{sending(1), nil, undone(1)}, pipeline.Fresh, true},
+		"died, and then it was another row": {[]step{sending(2), nil, sending(1), settled(2, record.Accepted, 1)}, pipeline.Settled, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			j, dir := create(t, Options{Sync: noSync})
+			for _, s := range append(tt.steps, nil) {
+				if s != nil {
+					s(t, j)
+					continue
+				}
+				if err := j.Close(); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if j, err = (Options{Sync: noSync}).Open(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := row(1)
+			if got := j.Recall(r); got != tt.want || r.Late != tt.late {
+				t.Errorf("Recall = %v, late %v; want %v, %v", got, r.Late, tt.want, tt.late)
+			}
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // TestSettledComesBack holds what a settled row reads back as against what was told.
 func TestSettledComesBack(t *testing.T) {
 	j, dir := create(t, Options{Sync: noSync})
