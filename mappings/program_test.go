@@ -231,6 +231,8 @@ func FuzzMapping(f *testing.F) {
 func FuzzInit(f *testing.F) {
 	f.Add("First Name", "a: b # c", "x")
 	f.Add("'", "\"", "- ")
+	f.Add(strings.Repeat("[", 40), strings.Repeat("{ it's '", 30), "[[")
+	f.Add(strings.Repeat("[\"", 40), strings.Repeat("{\\", 30)+"\n", "[[")
 	f.Fuzz(func(t *testing.T, a, b, sample string) {
 		if !utf8.ValidString(a) || !utf8.ValidString(b) || !utf8.ValidString(sample) {
 			return // readers give nothing else
@@ -251,4 +253,18 @@ func FuzzInit(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTooDeep counts brackets that nest, and none in quoted texts.
+func TestTooDeep(t *testing.T) {
+	many := strings.Repeat("[", maxNesting+1)
+	for text, want := range map[string]bool{
+		"a: " + many: true, "- " + many: true, "'k': " + many: true, "\"k\\\"\": " + many: true, "a 'b: " + many: true, "x- 'b: " + many: true,
+		"a: 'b'\nc: " + many: true, "a: 'it''s'\n'it''s': " + many: true, "a: [\n'x',\n" + many: true,
+		"'" + many + "': '" + many + "'": false, `"\"` + many + `": "` + many + `"`: false, "- 'it''s " + many + "'": false, "a: [b, '" + many + "']": false,
+	} {
+		if _, got := tooDeep(text); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
 }

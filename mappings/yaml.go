@@ -202,24 +202,35 @@ func tabIndent(text string) (place, bool) {
 }
 
 // tooDeep finds nesting that no mapping has, before the parser spends its time on it: brackets, and signs of lists and
-// keys that follow each other on one line. It counts signs within texts too, which harms nobody at this limit.
+// keys that follow each other on one line. It counts signs within unquoted texts too, which harms nobody at this limit.
 func tooDeep(text string) (place, bool) {
 	flow, line, column, run := 0, 1, 0, 0
-	quote := rune(0)
-	for _, r := range text {
+	quote, skip := rune(0), false
+	fresh := true // outside of brackets: a quote would begin a text here, and not stand in one
+	var before rune
+	for i, r := range text {
 		column++
+		was := before
+		before = r
 		switch {
 		case r == '\n':
-			line, column, run = line+1, 0, 0
+			line, column, run, skip, fresh = line+1, 0, 0, false, true
 			if flow == 0 {
 				quote = 0
 			}
+		case skip:
+			skip = false
 		case quote != 0:
-			if r == quote {
+			switch {
+			case r == '\\' && quote == '"', r == quote && quote == '\'' && strings.HasPrefix(text[i+1:], "'"):
+				skip = true
+			case r == quote:
 				quote = 0
 			}
-		case (r == '\'' || r == '"') && flow > 0:
-			quote = r
+		case (r == '\'' || r == '"') && (flow > 0 || fresh):
+			quote, fresh = r, false
+		case r == ' ' && was == ':':
+			fresh = true
 		case r == '[' || r == '{':
 			flow++
 		case (r == ']' || r == '}') && flow > 0:
@@ -228,6 +239,7 @@ func tooDeep(text string) (place, bool) {
 			run++
 		case r == ' ' || r == '\t':
 		default:
+			fresh = false
 			if run < maxNesting {
 				run = 0
 			}
