@@ -207,11 +207,8 @@ func tooDeep(text string) (place, bool) {
 	flow, line, column, run := 0, 1, 0, 0
 	quote, skip := rune(0), false
 	fresh := true // outside of brackets: a quote would begin a text here, and not stand in one
-	var before rune
 	for i, r := range text {
 		column++
-		was := before
-		before = r
 		switch {
 		case r == '\n':
 			line, column, run, skip, fresh = line+1, 0, 0, false, true
@@ -229,7 +226,7 @@ func tooDeep(text string) (place, bool) {
 			}
 		case (r == '\'' || r == '"') && (flow > 0 || fresh):
 			quote, fresh = r, false
-		case r == ' ' && was == ':':
+		case r == ' ' && i > 0 && text[i-1] == ':':
 			fresh = true
 		case r == '[' || r == '{':
 			flow++

@@ -78,22 +78,16 @@ func quickCase(dst []byte, s string, first byte) (out []byte, same, ok bool) {
 	return dst, false, true
 }
 
-// Lower is strings.ToLower, quicker where there is nothing to turn.
+// Lower is strings.ToLower, quicker for ASCII.
 func Lower(s string) string {
-	n := len(s) &^ 7
-	for i := 0; i < n; i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
-		if (w|(w+(0x80-'A')*ones)&^(w+(0x80-'Z'-1)*ones))&tops != 0 {
-			return strings.ToLower(s)
-		}
+	var room [64]byte
+	switch lower, same, ok := quickCase(room[:0], s, 'A'); {
+	case same:
+		return s
+	case ok:
+		return string(lower)
 	}
-	for _, c := range []byte(s[n:]) {
-		if c >= 0x80 || c-'A' < 26 {
-			return strings.ToLower(s)
-		}
-	}
-	return s
+	return strings.ToLower(s)
 }
 
 const (

@@ -21,8 +21,8 @@ const (
 var ownColumns = []string{colRow, colAction, colID, colField, colRule, colError}
 
 // Lines renders rows as lines of a result file: comma-separated, UTF-8, lines end with LF, quotes where they are needed,
-// or where the input has them. Each line has the cells of the input as they were read, under the input's own header, and the columns that
-// crmetl adds at the end.
+// or where the input has them. Each line has the cells of the input as they were read, under the input's own header, and
+// the columns that crmetl adds at the end.
 //
 // A row with too few cells gets empty ones. A row with too many keeps the ones beyond the last column too: in _error,
 // as there is no column for them and the header, once written, stands. It is not safe for many goroutines.
@@ -31,7 +31,6 @@ type Lines struct {
 	names []string
 	width int // columns of the input
 	own   []string
-	all   bool // all columns of the input are repeated
 }
 
 // AcceptedLines renders lines of success.csv.
@@ -55,7 +54,6 @@ func newLines(origin *record.Header, own ...string) *Lines {
 			l.names = append(l.names, name)
 		}
 	}
-	l.all = len(l.keep) == l.width
 	return l
 }
 
@@ -73,7 +71,7 @@ func (l *Lines) AppendHeader(dst []byte) []byte {
 
 // Append appends the line of a row.
 func (l *Lines) Append(dst []byte, row *record.Row) []byte {
-	if l.all && row.Text != "" && len(row.Origin) == l.width && copyable(row.Origin) {
+	if all := len(l.keep) == l.width; all && row.Text != "" && len(row.Origin) == l.width && copyable(row.Origin) {
 		dst = append(append(dst, row.Text...), ',')
 	} else {
 		dst = appendCells(dst, row.Origin, l.keep)
