@@ -86,7 +86,7 @@ func Create(path string) (*File, error) {
 }
 
 // earlyEvery is how many bytes are handed to the disk at once while more are being made.
-const earlyEvery = 8 << 20
+const earlyEvery = 4 << 20
 
 // early writes to a new file and has what is written brought to the disk meanwhile.
 type early struct {
@@ -97,7 +97,7 @@ type early struct {
 func (e *early) Write(p []byte) (int, error) {
 	n, err := e.f.Write(p)
 	if e.written += int64(n); e.written-e.told >= earlyEvery {
-		writeEarly(e.f, e.told, e.written-e.told)
+		passOn(e.f, e.told, e.written)
 		e.told = e.written
 	}
 	return n, err
