@@ -36,6 +36,7 @@ type tools struct {
 func findTools(ctx context.Context, dir, packages string) (*tools, error) {
 	t := &tools{dir: dir, all: []tool{
 		{key: "mlr", label: "Miller"},
+		{key: "taskset:mlr", label: "Miller on one processor (taskset)"},
 		{key: "node:@duckdb/node-api", label: "DuckDB (@duckdb/node-api)"},
 		{key: "duckdb", label: "DuckDB (program)"},
 		{key: "node:nodejs-polars", label: "Polars (nodejs-polars)"},
@@ -102,6 +103,11 @@ func (t *tools) find(ctx context.Context, x *tool) {
 			}
 		}
 		x.why = "not installed"
+	case "taskset":
+		x.run = []string{"taskset", "-c", "0", name}
+		if x.version = version(printed(ctx, append(slices.Clone(x.run), "--version")...)); x.version == "" {
+			x.why = "not installed"
+		}
 	default:
 		x.run, x.version = []string{kind}, version(printed(ctx, kind, "--version"))
 		if _, err := exec.LookPath(kind); err != nil || x.version == "" {
@@ -238,9 +244,16 @@ func (s *setting) peersW1(data string) []peer {
 		o := out(script)
 		return peer{name: name, tool: tool, script: script, args: []string{data, o}, out: o}
 	}
+	miller := func(name, tool, out string) peer {
+		args := []string{"--icsv", "--ojsonl", "put", "-f", s.tools.script("w1.mlr"),
+			"then", "cut", "-o", "-f", "id,last_name,company,email,phone,city,country,title,annual_revenue,created_at,industry,notes",
+			"then", "rename", "id,custom0,last_name,name,title,custom1,annual_revenue,dealAmount,created_at,custom2,industry,custom3", data}
+		return peer{name: name, tool: tool, args: args, out: out, prints: true}
+	}
 	list := slices.Concat(duck(2, "to a file", out("duckdb2")), duck(2, "to null", os.DevNull), duck(1, "to a file", out("duckdb1")), duck(1, "to null", os.DevNull))
 	return append(list,
-		peer{name: "Miller", tool: "mlr", args: []string{"--icsv", "--ojsonl", "put", "-f", s.tools.script("w1.mlr"), data}, out: out("miller"), prints: true},
+		miller("Miller", "mlr", out("miller")),
+		miller("Miller, one processor", "taskset:mlr", out("miller1")),
 		peer{name: "Benthos", tool: "benthos", script: "w1_benthos.yaml", env: []string{"IN=" + data, "OUT=" + out("benthos")}, out: out("benthos")},
 		simple("Polars on Node", "node:nodejs-polars", "w1_polars.js"),
 		simple("Polars on Python", "python:polars", "w1_polars.py"),
