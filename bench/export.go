@@ -114,7 +114,7 @@ func prepareW6(ctx context.Context, s *setting, rows int) (job, error) {
 		"CRMETL_MAPMYCUSTOMERS_TOKEN_ACTIVATION=0s", "CRMETL_MAPMYCUSTOMERS_RATE=1000") // or runs would wait for each other's calls
 	export := func(name, out string, check func(ctx context.Context) error) contender {
 		run := s.path("run-w6")
-		return contender{name: name, env: env, check: check, fresh: run,
+		return contender{name: name, env: env, check: check, fresh: []string{run, out},
 			args: []string{s.crmetl, "export", "mapmycustomers/customers", out, "--run-dir", run, "-q"}}
 	}
 	csv, book := s.path("w6.csv"), s.path("w6.xlsx")

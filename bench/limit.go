@@ -59,7 +59,7 @@ func measureW5(ctx context.Context, s *setting) error {
 	}
 	defer stop()
 	run := s.path("run-w5")
-	r := s.run(ctx, contender{name: "crmetl import", code: exitRejected, fresh: run,
+	r := s.run(ctx, contender{name: "crmetl import", code: exitRejected, fresh: []string{run},
 		args: []string{s.crmetl, "import", data, "mapmycustomers/customers", "--mapping", mapping, "--run-dir", run, "-q"},
 		env:  append(append(env, s.homes()...), fmt.Sprintf("CRMETL_MAPMYCUSTOMERS_RATE=%d", s.rate))})
 	if r.err != nil {

@@ -19,7 +19,7 @@ type contender struct {
 	args   []string
 	env    []string // besides this process's own
 	stdout string   // the file that takes what it prints; "" throws it away
-	fresh  string   // a folder that must not be there when it begins
+	fresh  []string // files and folders that must not be there when it begins: to remove them is no part of the work
 	code   int      // the exit code of a good end, where it is not 0
 	rows   int      // how many it works on, where that is not the work's number
 	// check looks at what it wrote; nil if there is nothing to look at.
@@ -149,6 +149,11 @@ func (s *setting) run(ctx context.Context, c contender) (r result) {
 	cmd.Dir = s.dir
 	var said strings.Builder
 	cmd.Stderr = &said
+	for _, path := range c.fresh {
+		if err := os.RemoveAll(path); err != nil {
+			return result{err: err}
+		}
+	}
 	if c.stdout != "" {
 		out, err := os.Create(c.stdout)
 		if err != nil {
@@ -156,11 +161,6 @@ func (s *setting) run(ctx context.Context, c contender) (r result) {
 		}
 		defer func() { r.err = errors.Join(r.err, out.Close()) }()
 		cmd.Stdout = out
-	}
-	if c.fresh != "" {
-		if err := os.RemoveAll(c.fresh); err != nil {
-			return result{err: err}
-		}
 	}
 	// What an earlier contender has left to be written to the disk is not to be waited for by this one, nor to be written
 	// beside it. Where there is no such program, it is.

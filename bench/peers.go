@@ -219,6 +219,7 @@ func (t *tools) contenders(check func(ctx context.Context, out string) error, pe
 			c.stdout = p.out
 		}
 		if p.out != "" && p.out != os.DevNull {
+			c.fresh = []string{p.out}
 			c.check = func(ctx context.Context) error { return check(ctx, p.out) }
 		}
 		list = append(list, c)

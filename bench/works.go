@@ -37,7 +37,7 @@ func prepareW1(_ context.Context, s *setting, rows int) (job, error) {
 	list := []contender{
 		{name: reading, args: []string{s.self, "do-read", data}},
 		{name: "crmetl, to a file", args: []string{s.crmetl, "convert", data, out, "--mapping", mapping, "-q"}, code: exitRejected,
-			check: func(ctx context.Context) error { return check(ctx, out) }},
+			fresh: []string{out}, check: func(ctx context.Context) error { return check(ctx, out) }},
 		s.toNull("crmetl, to null", data, mapping),
 		s.toNull("crmetl, to null, one worker", data, mapping, "--workers", "1"),
 	}
@@ -120,10 +120,10 @@ func prepareW2(ctx context.Context, s *setting, rows int) (job, error) {
 	run := s.path("run")
 	list := []contender{
 		{name: reading, args: []string{s.self, "do-read", data}},
-		{name: "crmetl import", args: []string{s.crmetl, "import", data, "mappconnect/user", "--mapping", mapping, "--run-dir", run, "-q"}, env: env, fresh: run,
+		{name: "crmetl import", args: []string{s.crmetl, "import", data, "mappconnect/user", "--mapping", mapping, "--run-dir", run, "-q"}, env: env, fresh: []string{run},
 			check: func(ctx context.Context) error { return check(ctx, "") }},
 	}
-	list = append(list, s.tools.contenders(check, peer{name: "Benthos", tool: "benthos", script: "w2_benthos.yaml", env: []string{"IN=" + data, "URL=" + base + "/events"}, out: "calls"})...)
+	list = append(list, s.tools.contenders(check, peer{name: "Benthos", tool: "benthos", script: "w2_benthos.yaml", env: []string{"IN=" + data, "URL=" + base + "/events"}, out: s.path("no-file")})...)
 	return job{list: list, done: stop, goals: []goal{faster("crmetl import", 0.4, reading, 0), faster("crmetl import", 12, "Benthos", 0.38)}}, nil
 }
 
@@ -192,7 +192,7 @@ func (s *setting) books(rows int, name string, write func(data, book string) err
 	out := s.path("w3.csv")
 	list := []contender{
 		{name: "excelize, Rows of raw values", args: []string{s.self, "do-excelize", book}},
-		{name: "crmetl", args: []string{s.crmetl, "convert", book, out, "-q"}, check: func(ctx context.Context) error { return check(ctx, out) }},
+		{name: "crmetl", args: []string{s.crmetl, "convert", book, out, "-q"}, fresh: []string{out}, check: func(ctx context.Context) error { return check(ctx, out) }},
 	}
 	return job{list: append(list, s.tools.contenders(check, s.peersW3(book)...)...), goals: []goal{faster("crmetl", 8, list[0].name, 0), below("crmetl", 64)}}, nil
 }
@@ -211,8 +211,8 @@ func prepareW4(_ context.Context, s *setting, rows int) (job, error) {
 	}
 	out, streamed := s.path("w4.xlsx"), s.path("w4-excelize.xlsx")
 	list := []contender{
-		{name: "excelize, StreamWriter", args: []string{s.self, "do-stream", data, streamed}, check: func(ctx context.Context) error { return check(ctx, streamed) }},
-		{name: "crmetl", args: []string{s.crmetl, "convert", data, out, "-q"}, check: func(ctx context.Context) error { return check(ctx, out) }},
+		{name: "excelize, StreamWriter", args: []string{s.self, "do-stream", data, streamed}, fresh: []string{streamed}, check: func(ctx context.Context) error { return check(ctx, streamed) }},
+		{name: "crmetl", args: []string{s.crmetl, "convert", data, out, "-q"}, fresh: []string{out}, check: func(ctx context.Context) error { return check(ctx, out) }},
 	}
 	return job{list: append(list, s.tools.contenders(check, s.peersW4(data)...)...), goals: []goal{faster("crmetl", 3, list[0].name, 0)}}, nil
 }
