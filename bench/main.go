@@ -4,6 +4,7 @@
 //	go run ./bench -rows 100000 -n 3 W1     one work, smaller
 //	go run ./bench -peers ~/peers           with the packages of Node's in ~/peers/node_modules
 //	go run ./bench -w5 10m W5               ten minutes at the vendor's limit
+//	go run ./bench -profiles /tmp/p W1 W2   crmetl alone, with a processor profile of each run
 //
 // Each contender is a process of its own. What it writes is looked at once, before it is measured: one that does not do
 // the work is named and left out. Then they run in turn, A B C A B C …: on a machine that others use too, ratios within
@@ -42,6 +43,7 @@ type setting struct {
 	dir          string // of data and results
 	rows, runs   int
 	skip         []string // contenders whose names have one of these are left out
+	profiles     string   // a folder for a processor profile of each of crmetl's runs, the only ones then; "" for none
 	tools        *tools
 
 	limit time.Duration // how long W5 takes
@@ -78,6 +80,7 @@ func bench(ctx context.Context, args []string) error {
 	program := fs.String("crmetl", "", "the program to measure (default: built from this checkout)")
 	peers := fs.String("peers", os.Getenv("PEERS"), "folder whose node_modules has the peers that are packages of Node's (default $PEERS)")
 	skip := fs.String("skip", "", "leave out the contenders whose names have one of these words, separated by commas")
+	profiles := fs.String("profiles", "", "run crmetl alone, and leave a processor profile of each run in this folder")
 	limit := fs.Duration("w5", time.Minute, "how long W5 takes")
 	rate := fs.Int("w5rate", 3, "requests a second that the vendor of W5 allows")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -104,6 +107,14 @@ func bench(ctx context.Context, args []string) error {
 	}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return err
+	}
+	if *profiles != "" {
+		if s.profiles, err = filepath.Abs(*profiles); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(s.profiles, 0o755); err != nil {
+			return err
+		}
 	}
 	if s.crmetl == "" {
 		s.crmetl = s.path("crmetl")

@@ -101,6 +101,9 @@ func (s *setting) compare(ctx context.Context, w workload) error {
 		defer j.done()
 	}
 	list := slices.Concat(j.list[:1], slices.DeleteFunc(j.list[1:], s.skipped))
+	if s.profiles != "" {
+		list = slices.DeleteFunc(list, func(c contender) bool { return c.args[0] != s.crmetl })
+	}
 	all := make([]figures, len(list))
 	for i, c := range list {
 		all[i] = figures{name: c.name, rows: c.rows}
@@ -144,7 +147,16 @@ func (s *setting) skipped(c contender) bool {
 
 // run runs a contender once.
 func (s *setting) run(ctx context.Context, c contender) (r result) {
-	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
+	args := c.args[1:]
+	if s.profiles != "" && c.args[0] == s.crmetl {
+		f, err := os.CreateTemp(s.profiles, "*.prof")
+		if err != nil {
+			return result{err: err}
+		}
+		_ = f.Close()
+		args = append(slices.Clone(args), "--cpuprofile", f.Name())
+	}
+	cmd := exec.CommandContext(ctx, c.args[0], args...)
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Dir = s.dir
 	var said strings.Builder
