@@ -13,6 +13,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/crmetl/crmetl/internal/disk"
 	"github.com/crmetl/crmetl/record"
 )
 
@@ -53,6 +54,7 @@ type table struct {
 	f     *os.File
 	buf   []byte
 	size  int64 // bytes that the operating system has
+	begun int64 // bytes that are on their way to the disk
 	safe  int64 // bytes that are durable and counted by a checkpoint
 }
 
@@ -196,12 +198,12 @@ func (t *table) rewrite(fill func(*bufio.Writer) error) error {
 	if err != nil {
 		return &Error{t.path, err}
 	}
-	t.size = info.Size()
+	t.size, t.begun = info.Size(), info.Size()
 	return nil
 }
 
 func (t *table) cut(size int64) error {
-	t.buf, t.size = t.buf[:0], size
+	t.buf, t.size, t.begun = t.buf[:0], size, size
 	if err := t.f.Truncate(size); err != nil {
 		return &Error{t.path, err}
 	}
@@ -218,7 +220,10 @@ func (t *table) write(n int) error {
 	if _, err := t.o.Write(t.f, t.buf[:n]); err != nil {
 		return &Error{t.path, err}
 	}
-	t.size += int64(n)
+	if t.size += int64(n); t.size-t.begun >= disk.Every {
+		disk.Begin(t.f, t.begun, t.size)
+		t.begun = t.size
+	}
 	t.buf = t.buf[:copy(t.buf, t.buf[n:])]
 	return nil
 }

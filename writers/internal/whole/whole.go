@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/crmetl/crmetl/internal/disk"
 )
 
 // File is a file on its way. What is written goes to a temporary file beside the target, packed if the target's name
@@ -85,20 +87,24 @@ func Create(path string) (*File, error) {
 	return w, w.start(&early{f: w.f}, fileBuffer)
 }
 
-// earlyEvery is how many bytes are handed to the disk at once while more are being made.
-const earlyEvery = 4 << 20
+// stays is how much of what was written last is left in the system's cache. A file that is no larger stays there whole: whoever
+// opens it next need not wait for the disk.
+const stays = 16 << 20
 
 // early writes to a new file and has what is written brought to the disk meanwhile.
 type early struct {
-	f             *os.File
-	written, told int64
+	f           *os.File
+	size, begun int64 // bytes that are written, and that are on their way to the disk
 }
 
 func (e *early) Write(p []byte) (int, error) {
 	n, err := e.f.Write(p)
-	if e.written += int64(n); e.written-e.told >= earlyEvery {
-		passOn(e.f, e.told, e.written)
-		e.told = e.written
+	if e.size += int64(n); e.size-e.begun >= disk.Every {
+		disk.Begin(e.f, e.begun, e.size)
+		e.begun = e.size
+		if e.size > stays {
+			disk.LetGo(e.f, e.size-stays)
+		}
 	}
 	return n, err
 }
