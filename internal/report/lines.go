@@ -71,7 +71,7 @@ func (l *Lines) AppendHeader(dst []byte) []byte {
 
 // Append appends the line of a row.
 func (l *Lines) Append(dst []byte, row *record.Row) []byte {
-	if all := len(l.keep) == l.width; all && row.Text != "" && len(row.Origin) == l.width && copyable(row.Origin) {
+	if len(l.keep) == l.width && row.Text != "" && len(row.Origin) == l.width && copyable(row.Origin) {
 		dst = append(append(dst, row.Text...), ',')
 	} else {
 		dst = appendCells(dst, row.Origin, l.keep)
